@@ -1,0 +1,64 @@
+"""What has happened to a guest, as it is recorded: the incident, and the changes that only the owner loop may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Union
+
+QEMU_DIED = "qemu-died"
+HUNG = "hung"
+AGENT_SILENT = "agent-silent"
+AGENT_DOWN = "agent-down"
+
+RECOVER = "recover"  # reported so that Masakari's engine stops and starts the guest
+RECORD = "record"  # ledger, node attribute, log; nobody acts
+
+ACTIONS = {QEMU_DIED: RECOVER, HUNG: RECOVER, AGENT_SILENT: RECORD, AGENT_DOWN: RECORD}
+
+
+@dataclass(frozen=True)
+class Incident:
+    """An incident that is open. `opened` is UTC in ISO 8601, fixed for ever: a resend carries the same time."""
+
+    id: int
+    uuid: str
+    name: str
+    incarnation: str
+    verdict: str
+    action: str
+    opened: str
+    evidence: str
+
+
+class Arm(NamedTuple):
+    """This incarnation of the guest has answered: from now on its silence means something, also after our restart."""
+
+    uuid: str
+    incarnation: str
+
+
+class Forget(NamedTuple):
+    """The guest is not on this node any more, or was stopped on purpose: nothing is expected of it."""
+
+    uuid: str
+
+
+class Open(NamedTuple):
+    """A verdict has been reached. evidence: one line of JSON, made by us, with no text of the guest's."""
+
+    uuid: str
+    name: str
+    incarnation: str
+    verdict: str
+    action: str
+    evidence: str
+
+
+class Close(NamedTuple):
+    """The incident `id` is over; what was not delivered of it expires. why: for people, one line."""
+
+    id: int
+    why: str
+
+
+Change = Union[Arm, Forget, Open, Close]
