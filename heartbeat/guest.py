@@ -1,0 +1,69 @@
+"""A guest as its live domain XML describes it. The XML holds users' text, so it is parsed as somebody else's document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from lxml import etree
+
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
+# Nova's metadata are a few KiB; libvirt itself refuses messages above 32 MiB.
+XML_LIMIT = 4 << 20
+
+
+class BadDomain(ValueError):
+    """A domain that cannot be understood; it must not stop the reading of its neighbours."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What is known of a guest between two changes of its domain.
+
+    channel: None where the domain has no agent channel, else whether the guest has opened it.
+    balloon_period: seconds between two reports of the guest's balloon driver; 0 where it does not report.
+    name: libvirt's domain name, for people only.
+    """
+
+    uuid: str
+    name: str
+    channel: bool | None
+    balloon_period: int
+    vcpus: int
+
+
+def read(xml: str) -> Guest:
+    """The guest described by a live domain XML. Raises BadDomain."""
+    if len(xml) > XML_LIMIT:
+        raise BadDomain(f"domain XML of {len(xml)} characters, more than {XML_LIMIT}")
+    # A parser for each document: one that is shared would be shared between threads.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(xml.encode(), parser)
+    except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
+        raise BadDomain(f"domain XML is malformed: {type(error).__name__}") from None
+    if root.getroottree().docinfo.doctype:
+        raise BadDomain("domain XML has a DOCTYPE")
+    try:
+        uuid = str(UUID(root.findtext("uuid", "").strip()))
+        vcpus = int(root.findtext("vcpu", "1"))
+        period = int(_attribute(root, "devices/memballoon/stats", "period") or 0)
+    except ValueError:
+        raise BadDomain("domain XML lacks a proper uuid, vcpu or balloon period") from None
+    return Guest(uuid, root.findtext("name", "")[:255], _channel(root), max(period, 0), vcpus)
+
+
+def _channel(root: etree._Element) -> bool | None:
+    """Whether the guest has opened the agent's channel. libvirt uses the first of that name, so we do; never by path.
+
+    While libvirt does not know the state, after its own restart for example, the attribute is absent: not open.
+    """
+    for target in root.iterfind("devices/channel[@type='unix']/target[@type='virtio']"):
+        if target.get("name") == AGENT_CHANNEL:
+            return target.get("state") == "connected"
+    return None
+
+
+def _attribute(root: etree._Element, path: str, name: str) -> str | None:
+    element = root.find(path)
+    return None if element is None else element.get(name)
