@@ -1,0 +1,70 @@
+# Everything that is built or tested here starts from this file; `make` alone lists the targets.
+# Needs Debian 12, root, git, make, python3 and a package archive; `make tools` fetches the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# The distribution's interpreter, always: one from PATH has no libvirt.
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+CELL := PYTHONPATH=$(CURDIR) $(PYTHON) -m tests.harness.cell --
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' heartbeat/__init__.py)
+PACKAGE := build/masakari-qga_$(VERSION)_all.deb
+# More words for pytest: make unit ARGS="-k verdict -x"
+ARGS ?=
+
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: install-deb ## a real guest hangs on a real cluster, and is reported: the whole way, with what is seen on it
+	@/usr/bin/python3 -m tests.harness.demo
+
+.PHONY: test
+test: lint unit live cluster ## all tests (below 25 minutes)
+
+.PHONY: lint
+lint: tools ## ruff, mypy, vermin (nothing newer than Python 3.9)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m vermin --quiet heartbeat qga_ra ocf/qga
+
+.PHONY: unit
+unit: tools ## tests without daemons
+	$(PYTEST) tests/unit $(ARGS)
+
+.PHONY: live
+live: tools ## tests with real libvirt, QEMU and guest agents, in a private cell
+	$(CELL) $(PYTEST) tests/live $(ARGS)
+
+.PHONY: cluster
+cluster: install-deb ## tests of the installed package with real corosync and Pacemaker, in a private cell
+	$(CELL) $(PYTEST) tests/cluster $(wildcard tests/install) $(ARGS)
+
+.PHONY: bench
+bench: install-deb ## what it costs and how fast it is
+	$(CELL) $(PYTHON) -m tests.bench
+
+.PHONY: deb
+deb: ## the Debian package, in build/
+	@tests/tools.sh build
+	packaging/deb/build.sh
+
+# The same version may be installed already: dpkg replaces it. A configuration file that somebody edited on this machine
+# stays (confold) without a question asked (confdef), and one that was deleted comes back (confmiss).
+.PHONY: install-deb
+install-deb: tools deb ## build the package and install it here
+	dpkg --force-confdef --force-confold --force-confmiss --install $(PACKAGE)
+
+.PHONY: tools
+tools: ## install what the tests need: Debian packages, and .venv
+	@tests/tools.sh build run venv
+
+.PHONY: clean
+clean: ## remove everything that was made here (not what was installed)
+	rm -rf build .venv .hypothesis
+	find . -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
