@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from uuid import UUID
 
 from lxml import etree
@@ -16,18 +17,27 @@ class BadDomain(ValueError):
     """A domain that cannot be understood; it must not stop the reading of its neighbours."""
 
 
+class Channel(Enum):
+    """UNKNOWN: libvirt does not say, as for a moment after its own restart."""
+
+    OPEN = "connected"
+    CLOSED = "disconnected"
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+
+
 @dataclass(frozen=True)
 class Guest:
     """What is known of a guest between two changes of its domain.
 
-    channel: None where the domain has no agent channel, else whether the guest has opened it.
+    channel: the agent's channel, as the guest opened or closed it.
     balloon_period: seconds between two reports of the guest's balloon driver; 0 where it does not report.
     name: libvirt's domain name, for people only.
     """
 
     uuid: str
     name: str
-    channel: bool | None
+    channel: Channel
     balloon_period: int
     vcpus: int
 
@@ -53,15 +63,13 @@ def read(xml: str) -> Guest:
     return Guest(uuid, root.findtext("name", "")[:255], _channel(root), max(period, 0), vcpus)
 
 
-def _channel(root: etree._Element) -> bool | None:
-    """Whether the guest has opened the agent's channel. libvirt uses the first of that name, so we do; never by path.
-
-    While libvirt does not know the state, after its own restart for example, the attribute is absent: not open.
-    """
+def _channel(root: etree._Element) -> Channel:
+    """The state of the agent's channel. libvirt uses the first of that name, so we do; never by path or position."""
     for target in root.iterfind("devices/channel[@type='unix']/target[@type='virtio']"):
         if target.get("name") == AGENT_CHANNEL:
-            return target.get("state") == "connected"
-    return None
+            state = target.get("state")
+            return Channel(state) if state in ("connected", "disconnected") else Channel.UNKNOWN
+    return Channel.ABSENT
 
 
 def _attribute(root: etree._Element, path: str, name: str) -> str | None:

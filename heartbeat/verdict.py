@@ -1,0 +1,79 @@
+"""The decision: what one guest's state becomes on an observation, and what must be done about it. Pure: no I/O, no clock.
+
+What it promises, checked after every step:
+- A verdict that causes recovery is reached only on an incarnation that has answered, and, where silence is the reason,
+  only while we are fit to judge.
+- `hung` needs two unanswered questions, the time of silence, and a second witness that agrees; whatever moves forbids it.
+- A guest has at most one open incident, and the same verdict on the same incarnation opens it only once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Callable
+
+from heartbeat import lifecycle, suspicion
+from heartbeat.guest import Guest
+from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Incident, Open
+from heartbeat.observation import (
+    Answered, Asked, ChannelChanged, Effect, Gap, Observation, Paused, Rebooted, Recorded, Resumed, Sampled, Seen,
+    Stopped, Tick, Vanished,
+)
+from heartbeat.suspicion import Step
+from heartbeat.watch import Fitness, Timing, Watch
+
+
+class Broken(AssertionError):
+    """A promise does not hold: a bug of ours, and a reason not to act."""
+
+
+def begin(guest: Guest, incarnation: str, armed: bool, incident: Incident | None, now: float) -> Watch:
+    """A guest that was not watched before. armed, incident: what the ledger remembers of this very incarnation."""
+    return Watch(guest, incarnation, now, armed=armed, incident=incident)
+
+
+def judge(watch: Watch, observation: Observation, now: float, fitness: Fitness, timing: Timing) -> Step:
+    """What the observation makes of the watch, and what is to be done, in this order. Raises Broken rather than act on
+    nonsense."""
+    after, effects = _STEPS[type(observation)](watch, observation, now, fitness, timing)
+    if after.state != watch.state:
+        after = replace(after, since=now)
+    check(watch, after, effects, fitness)
+    return after, effects
+
+
+def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness) -> None:
+    """Raises Broken where a step violates what the first lines of this module promise."""
+    verdicts = [effect for effect in effects if isinstance(effect, Open)]
+    closed = {effect.id for effect in effects if isinstance(effect, Close)}
+    if len(verdicts) > 1:
+        raise Broken(f"{len(verdicts)} incidents opened at once")
+    for opened in verdicts:
+        what = f"{opened.verdict} on {opened.uuid}"
+        if before.incident and before.incident.id not in closed:
+            raise Broken(f"{what} beside incident {before.incident.id}")
+        if before.incident and before.incident.verdict == opened.verdict:
+            raise Broken(f"{what} again")
+        if opened.action == RECOVER and not (before.armed and opened.incarnation == before.incarnation):
+            raise Broken(f"{what}, which has never answered")
+        if opened.action == RECOVER and opened.verdict != QEMU_DIED and not fitness.able:
+            raise Broken(f"{what} while not fit to judge: {fitness.why}")
+        if opened.verdict == HUNG and (after.silences < 2 or after.first is None or after.first is after.last):
+            raise Broken(f"{what} without silence and witnesses")
+
+
+_STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
+    Seen: lifecycle.seen,
+    Paused: lifecycle.paused,
+    Resumed: lifecycle.resumed,
+    Rebooted: lifecycle.rebooted,
+    ChannelChanged: lifecycle.channel_changed,
+    Stopped: lifecycle.stopped,
+    Vanished: lifecycle.vanished,
+    Recorded: lifecycle.recorded,
+    Gap: lifecycle.gapped,
+    Asked: suspicion.asked,
+    Answered: suspicion.answered,
+    Sampled: suspicion.sampled,
+    Tick: suspicion.ticked,
+}
