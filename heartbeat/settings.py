@@ -7,6 +7,7 @@ OPTIONS, so an option that is not here does not exist anywhere.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 
@@ -137,7 +138,7 @@ def _hostname(option: Option, text: str) -> str:
     return text
 
 
-_PARSERS = {
+_PARSERS: dict[str, Callable[[Option, str], Value]] = {
     "string": _string,
     "integer": _integer,
     "seconds": _number,

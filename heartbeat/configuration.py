@@ -1,0 +1,157 @@
+"""What the helper runs with: defaults, an existing masakarimonitors.conf, our file, the resource's parameters, in this
+order, the last one winning; and where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from heartbeat import inherited, ini, settings
+
+# Of somebody else's [api] section only these are shown; a name that we do not know may be a secret.
+SHOWN = {
+    *("auth_url", "auth_type", "auth_section", "username", "project_name", "user_domain_name", "project_domain_name"),
+    *("user_domain_id", "project_domain_id", "region", "region_name", "api_interface", "cafile", "insecure"),
+}
+
+
+class ConfigurationError(Exception):
+    """The configuration file cannot be used. line is 0 where the trouble is the file itself; key may be empty."""
+
+    def __init__(self, path: str, line: int, key: str, why: str) -> None:
+        place = f"{path} line {line}" if line else path
+        super().__init__(": ".join(part for part in (place, key, why) if part))
+        self.path, self.line, self.key, self.why = path, line, key, why
+
+
+class ParameterError(Exception):
+    """A parameter of the resource is unknown or its value is wrong."""
+
+    def __init__(self, name: str, text: str, why: str) -> None:
+        super().__init__(f"parameter {settings.printable(name)[1:-1]} = {settings.printable(text)}: {why}")
+        self.name, self.text, self.why = name, text, why
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Every option's value, never half of them.
+
+    values, origins: by "section.name". notes: lines for the log. api: the [api] options of masakarimonitors.conf, texts
+    as they stand there, where our own masakari.auth_url is empty; otherwise nothing.
+    """
+
+    path: str
+    values: Mapping[str, settings.Value]
+    origins: Mapping[str, str]
+    notes: tuple[str, ...]
+    api: Mapping[str, str]
+
+    def __getitem__(self, key: str) -> settings.Value:
+        return self.values[key]
+
+
+def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuration:
+    """The configuration of the file at `path` and the resource's parameters, by their OCF names.
+
+    Raises ConfigurationError and ParameterError.
+    """
+    given = {option.key: (value, f"parameter {name}") for name, value, option in _parsed(parameters or {})}
+    written = {option.key: (value, f"{path} line {line}") for option, value, line in _from_file(path)}
+    explicit = {**written, **given}
+    source = "masakari.credentials"
+    credentials = str(explicit[source][0]) if source in explicit else str(settings.BY_KEY[source].default)
+    wanted = frozenset(settings.BY_KEY) - frozenset(explicit)
+    other = inherited.read(credentials, wanted, expected=source in explicit)
+    values = {key: option.default for key, option in settings.BY_KEY.items()}
+    origins = dict.fromkeys(values, "default")
+    values.update(other.values)
+    origins.update(other.origins)
+    for key, (value, origin) in explicit.items():
+        values[key], origins[key] = value, origin
+    notes = other.notes + _exposed(path, written)
+    return Configuration(path, values, origins, notes, {} if values["masakari.auth_url"] else other.api)
+
+
+def _parsed(parameters: Mapping[str, str]) -> Iterable[tuple[str, settings.Value, settings.Option]]:
+    for name, text in parameters.items():
+        option = settings.PARAMETERS.get(name)
+        if option is None:
+            raise ParameterError(name, text, f"unknown; {_nearest(name, settings.PARAMETERS)}")
+        try:
+            yield name, option.parse(text), option
+        except settings.BadValue as error:
+            raise ParameterError(name, text, error.why) from None
+
+
+def _from_file(path: str) -> Iterable[tuple[settings.Option, settings.Value, int]]:
+    try:
+        entries = ini.read(path)
+    except FileNotFoundError:
+        why = "no such file; create it (it may be empty) or correct parameter config"
+        raise ConfigurationError(path, 0, "", why) from None
+    except OSError as error:
+        raise ConfigurationError(path, 0, "", f"cannot be read: {error.strerror}") from None
+    except ini.IniError as error:
+        raise ConfigurationError(path, error.line, "", error.why) from None
+    seen: dict[str, int] = {}
+    for entry in entries:
+        option = _option(path, entry)
+        if option.key in seen:
+            why = f"given already in line {seen[option.key]}; remove one of the two"
+            raise ConfigurationError(path, entry.line, option.key, why)
+        seen[option.key] = entry.line
+        try:
+            yield option, option.parse(entry.text), entry.line
+        except settings.BadValue as error:
+            key = option.key if option.secret else f"{option.key} = {settings.printable(error.text)}"
+            raise ConfigurationError(path, entry.line, key, error.why) from None
+
+
+def _option(path: str, entry: ini.Entry) -> settings.Option:
+    option = settings.BY_KEY.get(f"{entry.section}.{entry.key}")
+    if option:
+        return option
+    section, name = (settings.printable(text)[1:-1] for text in (entry.section, entry.key))
+    if entry.section not in settings.SECTIONS:
+        why = f"unknown section; {_nearest(entry.section, settings.SECTIONS)}"
+        raise ConfigurationError(path, entry.line, f"[{section}]", why)
+    names = {option.name: option.section for option in settings.OPTIONS if option.section == entry.section}
+    elsewhere = [option.section for option in settings.OPTIONS if option.name == entry.key]
+    advice = f"it belongs in [{elsewhere[0]}]" if elsewhere else _nearest(entry.key, names)
+    raise ConfigurationError(path, entry.line, f"{section}.{name}", f"unknown option; {advice}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(word[:64], known, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"give one of: {', '.join(known)}"
+
+
+def _exposed(path: str, written: Mapping[str, object]) -> tuple[str, ...]:
+    secrets = [key for key in written if settings.BY_KEY[key].secret]
+    try:
+        open_to_all = os.stat(path).st_mode & 0o007
+    except OSError:
+        return ()
+    if not secrets or not open_to_all:
+        return ()
+    return (f"warning: {path} holds {secrets[0]} and is open to everybody; chmod 0640 it",)
+
+
+def show(config: Configuration) -> str:
+    """Every value and its origin, as a file that could be given back; secrets are masked."""
+    lines = [f"# from {config.path}"]
+    for section in settings.SECTIONS:
+        lines += ["", f"[{section}]"]
+        for option in settings.OPTIONS:
+            if option.section == section:
+                value = config[option.key]
+                text = "****" if option.secret and value else option.text(value)
+                lines += [f"# {config.origins[option.key]}", f"{option.name} = {text}".rstrip()]
+    if config.api:
+        lines += ["", f"# [api] of {config['masakari.credentials']}, used since masakari.auth_url is empty:"]
+        shown = {name: settings.printable(text)[1:-1] if name in SHOWN else "****" for name, text in config.api.items()}
+        lines += [f"#   {settings.printable(name)[1:-1]} = {text}" for name, text in sorted(shown.items())]
+    return "\n".join(lines + [""] * bool(config.notes) + [f"# note: {note}" for note in config.notes]) + "\n"

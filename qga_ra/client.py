@@ -1,0 +1,109 @@
+"""Asks the helper over its control socket.
+
+A monitor comes through here every few seconds on every compute node, so nothing is imported but what is built into the
+interpreter: `socket` alone would double what a monitor costs.
+"""
+
+import _socket
+import time
+
+SOCKET = "/run/masakari-qga/control.sock"
+FRESH = 15000  # ms since the owner loop's last progress, up to which the helper counts as alive
+PATIENCE = 5.0  # s for one whole exchange
+LARGEST = 16 << 20  # bytes of a reply: ten thousand guests with incidents take a third of it
+
+
+class Unanswered(Exception):
+    """No usable reply. `why` is for people; absent: nobody listens, as opposed to somebody who does not answer."""
+
+    def __init__(self, why: str, absent: bool = False) -> None:
+        super().__init__(why)
+        self.why, self.absent = why, absent
+
+
+class Refused(Exception):
+    """The helper answered, and declined; the text is its own and for people."""
+
+
+class Sign:
+    """A sign of life. age: ms since the owner loop made progress."""
+
+    def __init__(self, age: int, version: str, pid: int) -> None:
+        self.age, self.version, self.pid = age, version, pid
+
+    @property
+    def fresh(self) -> bool:
+        return self.age <= FRESH
+
+
+def exchange(line: bytes, path: str = SOCKET, patience: float = PATIENCE, largest: int = LARGEST) -> bytes:
+    """One request line, and the reply line without its end. Takes `patience` seconds at most. Raises Unanswered."""
+    end = time.monotonic() + patience
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    try:
+        _connect(connection, path, end)
+        connection.settimeout(_left(end))
+        connection.sendall(line)
+        parts: list[bytes] = []  # joined once: a reply of megabytes comes in hundreds of pieces
+        size = 0
+        while not parts or not parts[-1].endswith(b"\n"):
+            connection.settimeout(_left(end))
+            part = connection.recv(65536)
+            size += len(part)
+            if not part or size > largest:
+                raise Unanswered("the helper broke off its reply" if not part else "the helper's reply is too long")
+            parts.append(part)
+        return b"".join(parts)[:-1]
+    except (FileNotFoundError, NotADirectoryError):
+        raise Unanswered("the helper's control socket is missing", absent=True) from None
+    except ConnectionRefusedError:
+        raise Unanswered("nobody listens on the helper's control socket", absent=True) from None
+    except PermissionError:
+        raise Unanswered("no permission to ask the helper; be root") from None
+    except (TimeoutError, _socket.timeout):  # one and the same only since Python 3.10
+        raise Unanswered(f"the helper does not answer within {patience:.0f} s: stopped or stuck") from None
+    except OSError as error:
+        raise Unanswered(f"the helper cannot be asked: {error.strerror or error}") from None
+    finally:
+        connection.close()
+
+
+def _connect(connection: _socket.socket, path: str, end: float) -> None:
+    while True:
+        connection.settimeout(_left(end))
+        try:
+            return connection.connect(path)
+        except BlockingIOError:  # the queue of connections is full; unlike TCP's, AF_UNIX does not wait by itself
+            time.sleep(min(0.05, _left(end)))
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def ping(path: str = SOCKET, patience: float = PATIENCE) -> Sign:
+    """The helper's sign of life, fresh or not. Raises Unanswered."""
+    reply = exchange(b"ping\n", path, patience, 256)
+    words = reply.split()
+    if len(words) == 4 and words[0] == b"alive" and words[1].isdigit() and words[3].isdigit():
+        return Sign(int(words[1]), ascii(words[2])[2:-1], int(words[3]))
+    raise Unanswered(f"the helper answers {ascii(reply[:40])[1:]} to a ping")
+
+
+def ask(request: dict[str, object], path: str = SOCKET, patience: float = PATIENCE) -> dict[str, object]:
+    """A request's reply, without its "ok". Raises Unanswered, and Refused with the helper's own words."""
+    import json
+
+    raw = exchange(json.dumps(request).encode() + b"\n", path, patience)
+    try:
+        reply = json.loads(raw)
+    except (ValueError, RecursionError):
+        reply = None
+    if not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
+        raise Unanswered("the helper's reply is not understood; was it upgraded? restart the resource")
+    if not reply.pop("ok"):
+        raise Refused(str(reply.get("error", "the helper refuses without a reason"))[:500])
+    return reply
