@@ -31,7 +31,7 @@ test: lint unit live cluster ## all tests (below 25 minutes)
 lint: tools ## ruff, mypy, vermin (nothing newer than Python 3.9)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m vermin --quiet heartbeat qga_ra ocf/qga
+	$(PYTHON) .venv/bin/vermin --quiet heartbeat qga_ra ocf/qga
 
 .PHONY: unit
 unit: tools ## tests without daemons

@@ -49,8 +49,10 @@ packages() {
     fi
     echo "installing ${missing[*]} (log: $log)"
     mkdir -p build
-    # shellcheck disable=SC2064
+    # A signal to this script alone must not bring the daemons back while apt goes on: with a trap, bash waits for it.
     trap allow_daemons EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
     forbid_daemons
     export DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_SUSPEND=1 LC_ALL=C.UTF-8
     if ! { apt-get update && apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
