@@ -1,0 +1,306 @@
+"""Guests as Nova makes them, with the real qemu-ga inside, and every way to break one.
+
+A method that breaks something returns when it is broken as far as the guest and the operating system can tell;
+what libvirt makes of it (state, channel, events) comes later, and is for the test to wait for.
+"""
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import time
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import libvirt
+import libvirt_qemu
+
+from tests.harness import domain_xml, hypervisor
+from tests.harness.wait import Overdue, until
+
+EVIL = ("mute", "slow", "badsync", "strsync", "flood", "syncmute", "slowping", "garbage", "open", "huge", "double",
+        "list", "noret", "null", "error", "escape")
+
+
+class Reply(NamedTuple):
+    output: str
+    status: int
+
+
+class Ran(NamedTuple):
+    """What the vCPU threads of a guest have done so far: ns run, ns waited for a core of the host, times scheduled."""
+    run: int
+    waited: int
+    slices: int
+
+
+class Guest:
+    """One guest, by number; its name and uuid follow from it. Hardware options are those of `domain_xml.render`."""
+
+    def __init__(self, number: int, **hardware: object) -> None:
+        self.number, self.name = number, f"instance-{number:08x}"
+        self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name))
+        self._hardware = hardware
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    # What libvirt says
+
+    @property
+    def domain(self) -> libvirt.virDomain:
+        """The domain, over a connection of its own. Raises libvirt.libvirtError if libvirt does not have it."""
+        return hypervisor.connect().lookupByUUIDString(self.uuid)
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """State and reason, numbers of VIR_DOMAIN_*."""
+        return tuple(self.domain.state())
+
+    @property
+    def channel(self) -> str | None:
+        """State of the agent's channel in the live XML: connected, disconnected, or None if it is not running."""
+        try:
+            live = ElementTree.fromstring(self.domain.XMLDesc())
+        except libvirt.libvirtError:
+            return None
+        return live.find("devices/channel/target[@name='org.qemu.guest_agent.0']").get("state")
+
+    def ask(self, command: str = "guest-sync", seconds: int = 5, **arguments: object) -> object:
+        """One question to the agent; what it returned. Raises what libvirt_qemu raises."""
+        if command == "guest-sync":
+            arguments = {"id": random.getrandbits(31), **arguments}
+        request = json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command})
+        return json.loads(libvirt_qemu.qemuAgentCommand(self.domain, request, seconds, 0)).get("return")
+
+    def wait_agent(self, seconds: float = 60.0) -> None:
+        """Until the agent answers. A closed channel is not asked: libvirt would log an error for each question."""
+        until(lambda: self.channel == "connected" and self.ask(seconds=1) is not None,
+              f"the agent of {self.name} to answer", seconds, despite=(libvirt.libvirtError,))
+
+    def balloon_stamp(self) -> int:
+        """Host's wall clock when the guest's balloon driver last answered, 0 for never. Blocks on a stuck QEMU."""
+        return self.domain.memoryStats().get("last_update", 0)
+
+    # What the operating system says
+
+    @property
+    def pid(self) -> int:
+        """Its QEMU. Raises ProcessLookupError if there is none."""
+        for pid in hypervisor.qemu_pids(self.name):
+            return pid
+        raise ProcessLookupError(f"{self.name} has no QEMU")
+
+    @property
+    def process_state(self) -> str | None:
+        """State letter of its QEMU in /proc (R, S, T, D, Z), None if there is none."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+
+    def vcpu(self) -> Ran:
+        """Sum over the vCPU threads."""
+        ran: list[tuple[int, ...]] = []
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            if re.match(r"CPU \d+/", (task / "comm").read_text()):
+                ran.append(tuple(map(int, (task / "schedstat").read_text().split())))
+        return Ran(*map(sum, zip(*ran)))
+
+    def console(self) -> str:
+        return Path(domain_xml.console_log(self.name)).read_text(errors="replace")
+
+    # Its life
+
+    def start(self) -> Guest:
+        """Define it and start it, as Nova does at each boot."""
+        xml = domain_xml.render(self.number, self.name, self.uuid, **self._hardware)
+        hypervisor.connect().defineXML(xml).create()
+        return self
+
+    def destroy(self) -> None:
+        self.cont_qemu()
+        self.domain.destroy()
+
+    def undefine(self) -> None:
+        self.domain.undefine()
+
+    def remove(self) -> None:
+        """Leave nothing of it, in whatever state it is."""
+        for pid in hypervisor.qemu_pids(self.name):
+            os.kill(pid, signal.SIGKILL)
+        try:
+            domain = self.domain
+            until(lambda: not domain.isActive(), f"the end of {self.name}")
+            domain.undefine()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+
+    def suspend(self) -> None:
+        self.domain.suspend()
+
+    def resume(self) -> None:
+        self.domain.resume()
+
+    def shell(self, line: str, seconds: float = 20.0) -> Reply:
+        """A shell line in the guest, over its second serial port: the agent has no part in it.
+
+        Raises Overdue if the guest does not finish it in time, ConnectionError if QEMU is or goes away.
+        """
+        token, got = f"{random.getrandbits(48):x}", b""
+        deadline = time.monotonic() + seconds
+        with self._control() as control:
+            control.sendall(f"{token} {line}\n".encode())
+            while True:
+                done = re.search(rb"(?s)^(.*)::%s (\d+)\r?\n" % token.encode(), got)
+                if done:
+                    return Reply(done.group(1).decode("utf-8", "replace"), int(done.group(2)))
+                control.settimeout(max(0.001, deadline - time.monotonic()))
+                try:
+                    data = control.recv(65536)
+                except socket.timeout:
+                    raise Overdue(f"{self.name} to finish {line!r}", seconds, got) from None
+                if not data:
+                    raise ConnectionResetError(f"{self.name} went away during {line!r}")
+                got += data
+
+    def tell(self, line: str) -> None:
+        """A shell line that may be the guest's last: returns before it begins."""
+        self._run(f"(usleep 50000; {line}) >/dev/null 2>&1 &")
+
+    def load(self) -> None:
+        """Keep it visibly at work, without disk or network."""
+        work = "echo $$ >/run/load; while :; do md5sum /bin/busybox; usleep 50000; done"
+        self._run(f"setsid sh -c '{work}' >/dev/null 2>&1 &")
+
+    def unload(self) -> None:
+        self._run("kill -9 $(cat /run/load)")
+
+    # Ways to break it
+
+    def stop_agent(self) -> None:
+        """As its service manager does: the channel closes."""
+        self._run("agent stop")
+
+    def start_agent(self) -> None:
+        self._run("agent start")
+
+    def kill_agent(self) -> None:
+        self._run("agent kill")
+
+    def freeze_agent(self) -> None:
+        """SIGSTOP to qemu-ga: the channel stays open and nothing answers, all else lives."""
+        self._run("agent freeze")
+
+    def thaw_agent(self) -> None:
+        self._run("agent thaw")
+
+    def slow_freeze(self, seconds: int) -> None:
+        """Let the next file system freeze take so long; the agent answers nobody meanwhile."""
+        self._run(f"echo {seconds} >/run/freeze-delay")
+
+    def evil(self, mode: str, number: int = 1) -> None:
+        """Put an agent that misbehaves in the place of the real one: a mode of guest/evil.
+
+        QEMU reports a port's changes once a second: unless libvirt has seen the old agent go it does not sync anew.
+        """
+        assert mode in EVIL, mode
+        self.stop_agent()
+        until(lambda: self.channel == "disconnected", f"libvirt to see the agent of {self.name} gone")
+        self._run(f"setsid evil {mode} {number} >/dev/null 2>&1 &")
+        until(lambda: self.channel == "connected", f"libvirt to see the evil agent of {self.name}")
+
+    def reform(self) -> None:
+        """The real agent again, after an evil one."""
+        self._run("agent reform")
+        until(lambda: self.channel == "disconnected", f"libvirt to see the evil agent of {self.name} gone")
+        self.start_agent()
+        self.wait_agent()
+
+    def panic(self) -> None:
+        self.tell("echo c >/proc/sysrq-trigger")
+        self._dark()
+
+    def spin(self) -> None:
+        """Its CPU spins with interrupts off."""
+        self.tell("insmod /lib/modules/hang.ko mode=spin")
+        self._dark()
+
+    def halt(self) -> None:
+        """Its CPU is halted with interrupts off: not one more slice of time is asked from the host."""
+        self.tell("insmod /lib/modules/hang.ko mode=halt")
+        self._dark()
+
+    def starve(self) -> None:
+        """A real-time task takes the CPU for good: workqueues (the balloon's too) and the agent starve, irqs live."""
+        self.tell("echo -1 >/proc/sys/kernel/sched_rt_runtime_us; chrt -f 99 sh -c 'while :; do :; done'")
+        self._dark()
+
+    def reboot(self) -> None:
+        self.tell("reboot -f")
+
+    def poweroff(self) -> None:
+        self.tell("poweroff -f")
+
+    def bark(self) -> None:
+        """Let its watchdog (hardware option `watchdog`) run out: it does so about 2 s later."""
+        self._run("bark")
+
+    def fill_disk(self) -> None:
+        """Write to its disk (hardware option `disk='small'`) until the host has no room left for it."""
+        self.tell("dd if=/dev/zero of=/dev/vda bs=64k; sync")
+
+    def kill_qemu(self) -> None:
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not os.path.exists(f"/proc/{pid}"), f"QEMU {pid} to be gone")
+
+    def stop_qemu(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+        until(lambda: self.process_state == "T", f"the QEMU of {self.name} to stop")
+
+    def cont_qemu(self) -> None:
+        for pid in hypervisor.qemu_pids(self.name):
+            os.kill(pid, signal.SIGCONT)
+
+    def _run(self, line: str) -> str:
+        output, status = self.shell(line)
+        assert status == 0, f"{line!r} in {self.name} gave {status}: {output}"
+        return output
+
+    def _control(self) -> socket.socket:
+        control = socket.socket(socket.AF_UNIX)
+        control.settimeout(10)
+        control.connect(domain_xml.control_socket(self.name))
+        return control
+
+    def _dark(self) -> None:
+        """Until the control line is dead: two questions in a row that nobody answers, or no QEMU any more."""
+        def silent() -> bool:
+            try:
+                self.shell(":", 0.5)
+            except Overdue:
+                return True
+            except OSError:
+                return True
+            return False
+        until(lambda: silent() and silent(), f"{self.name} to go dark")
+
+
+def boot(number: int, **hardware: object) -> Guest:
+    """A guest whose agent answers."""
+    guest = Guest(number, **hardware).start()
+    guest.wait_agent()
+    return guest
