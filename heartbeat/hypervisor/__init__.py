@@ -1,0 +1,67 @@
+"""libvirt: the only place that imports it. What it learns goes to the owner loop as messages; it decides nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Callable
+
+import libvirt
+
+from heartbeat.hypervisor.calls import Looks, Questions
+from heartbeat.hypervisor.link import Link
+from heartbeat.message import Message
+
+log = logging.getLogger(__name__)
+
+# Calls of ours that may be out at a time: libvirtd stops reading a connection that has five, and Nova needs its share of
+# libvirtd's twenty workers. Questions go over two connections, each look over one of its own.
+QUESTIONS, CONNECTIONS, LOOKS = 6, 2, 2
+
+
+class Hypervisor:
+    """Keeps libvirt connected for ever and puts what it says into the owner's queue through `post`.
+
+    uri: libvirt's address. resync: seconds between two complete inventories.
+    """
+
+    def __init__(self, uri: str, resync: float, post: Callable[[Message], None]) -> None:
+        self._link = Link(uri, resync, CONNECTIONS, post)
+        self._questions = Questions(self._link, QUESTIONS, post)
+        self._looks = Looks(self._link, LOOKS, post)
+
+    def start(self) -> None:
+        libvirt.registerErrorHandler(lambda *_: None, None)  # or else every error is printed on stderr
+        # Before the first open. The loop needs a thread of its own: libvirt adds watches from any thread that calls it.
+        libvirt.virEventRegisterDefaultImpl()
+        threading.Thread(target=_dispatch, name="libvirt-events", daemon=True).start()
+        self._link.start()
+
+    def ask(self, uuid: str, asked: float, timeout: int) -> None:
+        """Put one question; `Answered` with the same `asked` follows, always. timeout: whole seconds."""
+        self._questions.put(uuid, asked, timeout)
+
+    def look(self, uuid: str) -> None:
+        """Take one sample; `Sampled` follows, always, with what could be had."""
+        self._looks.put(uuid)
+
+    def expire(self) -> None:
+        """Write off looks that do not return, and answer for them. To be called about once a second."""
+        self._looks.expire()
+
+    def resync(self, seconds: float) -> None:
+        """Change the time between two inventories."""
+        self._link.resync = seconds
+
+    def stop(self) -> None:
+        self._link.stop()
+
+
+def _dispatch() -> None:
+    while True:
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except Exception:
+            log.exception("libvirt's event loop failed; it goes on")
+            time.sleep(1)

@@ -1,0 +1,151 @@
+"""The calls that may block: questions to agents, and looks at a suspect's counters. Each in a bounded pool."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import Callable
+
+import libvirt
+import libvirt_qemu
+
+from heartbeat import procfs
+from heartbeat.hypervisor.link import Link
+from heartbeat.message import About, Message
+from heartbeat.observation import Answered, Sampled
+from heartbeat.pool import Pool
+from heartbeat.probe import Answer, Failure, question, read_failure, read_reply
+from heartbeat.witness import Sample
+
+log = logging.getLogger(__name__)
+Post = Callable[[Message], None]
+
+# Seconds after which a look does not return any more: QEMU's monitor has no timeout of its own.
+LOOK_LIMIT = 8.0
+# Looks that may be written off at a time. Each holds one of libvirtd's workers until its QEMU goes on or ends.
+LOST_LOOKS = 3
+# Memory and disk need QEMU's monitor. NOWAIT only means that we do not wait for another client's call to it.
+STATISTICS = (
+    libvirt.VIR_DOMAIN_STATS_BALLOON | libvirt.VIR_DOMAIN_STATS_BLOCK | libvirt.VIR_DOMAIN_STATS_INTERFACE
+)
+
+
+class Questions:
+    """Asks agents; slot n uses connection n modulo their number, so a connection never has more calls than it may."""
+
+    def __init__(self, link: Link, size: int, post: Post) -> None:
+        self._link, self._post = link, post
+        self._pool: Pool[tuple[str, float, int]] = Pool("question", size, self._ask)
+
+    def put(self, uuid: str, asked: float, timeout: int) -> None:
+        self._pool.put((uuid, asked, timeout))
+
+    def _ask(self, slot: int, job: tuple[str, float, int]) -> None:
+        uuid, asked, timeout = job
+        try:
+            answer = self._answer(slot, uuid, timeout)
+        except Exception:
+            log.exception("asking guest %s failed", uuid)
+            answer = Answer.UNCLEAR
+        self._post(About(uuid, Answered(answer, asked)))
+
+    def _answer(self, slot: int, uuid: str, timeout: int) -> Answer:
+        askers = self._link.askers
+        if not askers:
+            return Answer.LINK
+        number = random.getrandbits(31)
+        began = time.monotonic()
+        try:
+            domain = askers[slot % len(askers)].lookupByUUIDString(uuid)
+            began = time.monotonic()
+            reply = libvirt_qemu.qemuAgentCommand(domain, question(number), timeout, 0)
+        except libvirt.libvirtError as error:
+            failure = Failure(error.get_error_code() or 0, error.get_error_domain() or 0)
+            return read_failure(failure, time.monotonic() - began, timeout)
+        except (UnicodeDecodeError, SystemError):
+            return Answer.GARBLED  # what the binding raises when a guest replies in something other than UTF-8
+        return read_reply(reply, number)
+
+
+class Looks:
+    """Takes samples, at most one of a guest at a time, each worker over a read-only connection of its own."""
+
+    def __init__(self, link: Link, size: int, post: Post) -> None:
+        self._link, self._post = link, post
+        self._pool: Pool[str] = Pool("look", size, self._look, LOST_LOOKS)
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._begun: dict[str, tuple[int, float]] = {}  # uuid -> slot, since when
+        self._stuck: set[str] = set()  # written off, and not returned yet
+
+    def put(self, uuid: str) -> None:
+        self._pool.put(uuid)
+
+    def expire(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [(uuid, slot) for uuid, (slot, since) in self._begun.items() if now - since > LOOK_LIMIT]
+            for uuid, slot in late:
+                if self._pool.write_off(slot):
+                    del self._begun[uuid]
+                    self._stuck.add(uuid)
+                    log.warning("guest %s: QEMU's monitor does not answer; the call is left behind", uuid)
+                    self._report(uuid, {})
+
+    def _look(self, slot: int, uuid: str) -> None:
+        with self._lock:
+            stuck = uuid in self._stuck
+            if not stuck:
+                self._begun[uuid] = (slot, time.monotonic())
+        statistics: dict[str, int] = {}
+        try:
+            if not stuck:
+                statistics = self._statistics(uuid)
+        except libvirt.libvirtError as error:
+            self._own.connection = None
+            log.debug("guest %s: no statistics: error %s", uuid, error.get_error_code())
+        except Exception:
+            log.exception("looking at guest %s failed", uuid)
+        with self._lock:
+            expected = stuck or self._begun.pop(uuid, None) is not None
+            if not expected:
+                self._stuck.discard(uuid)
+        if expected:
+            self._report(uuid, statistics)
+
+    def _statistics(self, uuid: str) -> dict[str, int]:
+        """libvirt's numbers of this guest; none while its monitor is not to be had."""
+        process = self._link.processes.get(uuid)
+        if process and procfs.state(process) in ("T", "t", "D"):
+            return {}
+        connection = getattr(self._own, "connection", None)
+        if connection is None or not connection.isAlive():
+            connection = self._own.connection = self._link.connect(read_only=True)
+        domain = connection.lookupByUUIDString(uuid)
+        # With the monitor in another client's hands libvirt leaves out what it would have had to ask QEMU for.
+        if domain.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK:
+            return {}
+        found = connection.domainListGetStats([domain], STATISTICS, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+        if domain.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK:
+            return {}
+        return dict(found[0][1]) if found else {}
+
+    def _report(self, uuid: str, statistics: dict[str, int]) -> None:
+        process = self._link.processes.get(uuid)
+        sample = Sample(
+            at=time.monotonic(),
+            wall=time.time(),
+            monitor=bool(statistics),
+            balloon=statistics.get("balloon.last-update", 0),
+            disk=_total(statistics, "block.", (".rd.reqs", ".wr.reqs")),
+            net=_total(statistics, "net.", (".tx.pkts",)),
+            cpus=procfs.vcpus(process) if process else {},
+            process=procfs.state(process) if process else "",
+        )
+        self._post(About(uuid, Sampled(sample)))
+
+
+def _total(statistics: dict[str, int], prefix: str, suffixes: tuple[str, ...]) -> int:
+    return sum(number for name, number in statistics.items() if name.startswith(prefix) and name.endswith(suffixes))

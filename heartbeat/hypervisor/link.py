@@ -1,0 +1,169 @@
+"""The connection to libvirt, made again for ever; the inventory; and which QEMU process is which guest's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import Callable
+
+import libvirt
+
+from heartbeat import procfs
+from heartbeat.guest import BadDomain, read
+from heartbeat.hypervisor import events
+from heartbeat.message import About, Inventory, LinkDown, LinkUp, Message
+from heartbeat.observation import Observation, Seen, Stopped, Vanished
+from heartbeat.procfs import Process
+from heartbeat.settings import printable
+
+log = logging.getLogger(__name__)
+
+# Seconds until libvirt is tried again: at first, and at most.
+RETRY, RETRY_MOST = 0.5, 10.0
+# Seconds and count: a libvirtd that hangs is noticed after their product and a little more.
+KEEPALIVE = (5, 3)
+LOST = object()
+
+# The QEMU process ended though nobody asked for it. DAEMON (8): libvirtd could not take it over when it was restarted.
+DIED = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED, 8)
+
+
+class Link:
+    """One thread that connects, lists, and reads single domains again when events ask for it.
+
+    Calls that list may block for a minute while libvirt kills a QEMU that does not die, hence the thread. Events and
+    lists go over a read-only connection; `askers` are the connections that the questions share.
+    """
+
+    def __init__(self, uri: str, resync: float, askers: int, post: Callable[[Message], None]) -> None:
+        self.resync, self._uri, self._count, self._post = resync, uri, askers, post
+        self.askers: list[libvirt.virConnect] = []
+        self.processes: dict[str, Process] = {}
+        self._boot = procfs.boot_id()[:8]
+        self._wanted: SimpleQueue[object] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="libvirt-link", daemon=True)
+        self._bad: set[str] = set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._wanted.put(LOST)
+
+    def refresh(self, uuid: str) -> None:
+        """Read this domain again soon."""
+        self._wanted.put(uuid)
+
+    def connect(self, read_only: bool) -> libvirt.virConnect:
+        """A further connection. May block as long as libvirtd hangs. Raises libvirtError."""
+        connection = libvirt.openReadOnly(self._uri) if read_only else libvirt.open(self._uri)
+        try:
+            connection.setKeepAlive(*KEEPALIVE)
+        except libvirt.libvirtError:
+            log.debug("this libvirt driver has no keepalive")
+        return connection
+
+    def _run(self) -> None:
+        delay = RETRY
+        while not self._stopping.is_set():
+            why = "closed"
+            watcher, registered = None, []
+            try:
+                watcher = self.connect(read_only=True)
+                self._wanted = SimpleQueue()
+                watcher.registerCloseCallback(lambda *_: self._wanted.put(LOST), None)
+                # Events first, then the list: what happens in between is seen twice rather than never.
+                registered = events.register(watcher, self._post, self.refresh)
+                self.askers = [self.connect(read_only=False) for _ in range(self._count)]
+                self._post(LinkUp())
+                delay = RETRY
+                self._serve(watcher)
+                why = "libvirt closed the connection"
+            except libvirt.libvirtError as error:
+                why = printable(error.get_error_message() or "no reason given", 200)
+            except Exception:
+                log.exception("reading libvirt failed; it is connected anew")
+                why = "a failure of ours, see the log"
+            self._post(LinkDown(why))
+            self._leave(watcher, registered)
+            self._stopping.wait(delay)
+            delay = min(delay * 2, RETRY_MOST)
+
+    def _leave(self, watcher: libvirt.virConnect | None, registered: list[int]) -> None:
+        """Give back what the connections hold; on a dead connection each step fails and does its local half."""
+        askers, self.askers = self.askers, []
+        steps: list[Callable[[], object]] = []
+        if watcher:
+            steps = [lambda number=number: watcher.domainEventDeregisterAny(number) for number in registered]
+            steps += [watcher.unregisterCloseCallback, watcher.close]
+        for step in steps + [asker.close for asker in askers]:
+            try:
+                step()
+            except libvirt.libvirtError:
+                pass
+
+    def _serve(self, watcher: libvirt.virConnect) -> None:
+        next_list = 0.0
+        while not self._stopping.is_set():
+            if time.monotonic() >= next_list:
+                self._list(watcher)
+                next_list = time.monotonic() + self.resync
+            try:
+                wanted = self._wanted.get(timeout=max(next_list - time.monotonic(), 0))
+            except Empty:
+                continue
+            if wanted is LOST:
+                return
+            try:
+                domain = watcher.lookupByUUIDString(wanted)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+                self._post(About(str(wanted), Vanished()))
+                continue
+            observation = self._observe(domain)
+            if observation:
+                self._post(About(str(wanted), observation))
+
+    def _list(self, watcher: libvirt.virConnect) -> None:
+        found: dict[str, Observation] = {}
+        for domain in watcher.listAllDomains(0):
+            observation = self._observe(domain)
+            if observation:
+                found[domain.UUIDString()] = observation
+        self.processes = {uuid: process for uuid, process in self.processes.items() if uuid in found}
+        self._post(Inventory(found))
+
+    def _observe(self, domain: libvirt.virDomain) -> Observation | None:
+        """What libvirt says of a domain now; None of one that went away meanwhile or cannot be understood."""
+        uuid = domain.UUIDString()
+        try:
+            state, reason = domain.state()
+            if state == libvirt.VIR_DOMAIN_SHUTOFF:
+                return Stopped(reason in DIED, events.name("VIR_DOMAIN_SHUTOFF_", reason))
+            guest = read(domain.XMLDesc(0))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+        except BadDomain as error:
+            if uuid not in self._bad:
+                log.warning("guest %s is not watched: %s", uuid, error)
+                self._bad.add(uuid)
+            return None
+        self._bad.discard(uuid)
+        return Seen(guest, self._incarnation(uuid, domain.ID()), events.pause(state, reason))
+
+    def _incarnation(self, uuid: str, number: int) -> str:
+        """A name for this run of the guest that survives our restart, libvirtd's, and is never used again."""
+        process = self.processes.get(uuid)
+        if process is None or not procfs.state(process):
+            self.processes = {**self.processes, **procfs.qemu_processes()}
+            process = self.processes.get(uuid)
+        if process is None or not procfs.state(process):
+            return f"{self._boot}-domain-{number}"  # no QEMU that we can see: another pid namespace
+        return f"{self._boot}-{process.pid}-{process.started}"

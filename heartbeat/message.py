@@ -1,0 +1,33 @@
+"""What the owner loop finds in its queue about the hypervisor."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+from heartbeat.observation import Observation
+
+
+class About(NamedTuple):
+    """An observation of one guest."""
+
+    uuid: str
+    observation: Observation
+
+
+class Inventory(NamedTuple):
+    """All that libvirt has, by uuid, as Seen or Stopped: a guest that is missing here is not on this node."""
+
+    guests: dict[str, Observation]
+
+
+class LinkUp(NamedTuple):
+    """libvirt is connected and its events flow; a complete Inventory follows."""
+
+
+class LinkDown(NamedTuple):
+    """libvirt cannot be reached: there is no data about any guest. why: for people."""
+
+    why: str
+
+
+Message = Union[About, Inventory, LinkUp, LinkDown]
