@@ -1,0 +1,231 @@
+"""The process that speaks HTTP for the helper: both ends of its pipe.
+
+keystoneauth1 costs 43 MB and 0.3 s, for something that most nodes do once a month. So it is loaded by a child that is
+started when there is something to send and ends when there is nothing more, or when the helper is gone. Lines of JSON
+go both ways; the first holds the credentials, which therefore never stand in a command line or an environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from heartbeat.backends import Delivered, Later, Outcome, Report
+from heartbeat.settings import printable
+
+if TYPE_CHECKING:
+    from heartbeat.configuration import Configuration
+
+MAX_LINE = 8192
+START_SECONDS = 10.0  # to load keystoneauth1 on a busy node
+END_SECONDS = 2.0
+# The caller's environment is Pacemaker's and says nothing that we need.
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_WAY = ("region", "interface", "endpoint", "cafile", "timeout")
+_WHO = ("auth_url", "username", "password", "project_name", "user_domain_name", "project_domain_name")
+
+
+def connection(configuration: Configuration) -> dict[str, Any]:
+    """All that is needed to reach Keystone and Masakari: from our own section, or else from [api] of
+    masakarimonitors.conf, whose region, api_interface and so on hold unless ours are set."""
+    ours = {name: configuration[f"masakari.{name}"] for name in _WAY}
+    api = configuration.api
+    options: dict[str, Any] = {**ours, "insecure": False, "certfile": "", "keyfile": "", "names": {}}
+    if not api:
+        return {**options, "auth": {name: configuration[f"masakari.{name}"] for name in _WHO}}
+    place = f"of [api] in {configuration['masakari.credentials']}"
+    options["names"] = {name: f"{name} {place}" for name in _WHO}
+    options["region"] = ours["region"] or api.get("region") or api.get("region_name", "")
+    options["cafile"] = ours["cafile"] or api.get("cafile", "")
+    if configuration.origins["masakari.interface"] == "default":
+        options["interface"] = api.get("api_interface") or ours["interface"]
+    options["insecure"] = api.get("insecure", "").lower() in ("yes", "true", "on", "1")
+    options["certfile"], options["keyfile"] = api.get("certfile", ""), api.get("keyfile", "")
+    return {**options, "auth": dict(api)}
+
+
+class Sender:
+    """Masakari, as its courier sees it. Every call ends within twice the timeout of a request and START_SECONDS.
+
+    options: from connection().
+    """
+
+    name = "masakari"
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = self._started_with = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unread = b""
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        """From the next start of the child on; it is ended when it is next asked. From any thread."""
+        self._options = options
+
+    def prepare(self) -> Later | None:
+        outcome = self._ask({}, sends=False)
+        return outcome if isinstance(outcome, Later) else None
+
+    def deliver(self, report: Report) -> Outcome:
+        outcome = self._ask({"report": asdict(report)}, sends=True)
+        return outcome or Later("the sender answers out of turn", uncertain=True)
+
+    def close(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+    def interrupt(self) -> None:
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def _ask(self, request: Mapping[str, Any], sends: bool) -> Outcome | None:
+        seconds = 2 * self._options["timeout"] + START_SECONDS
+        until = time.monotonic() + seconds
+        try:
+            self._start()
+        except OSError as error:
+            return Later(f"the sender cannot be started: {error.strerror}", whole=True)
+        try:
+            self._write(request)
+            return _outcome(self._line(until))
+        except TimeoutError:
+            self.interrupt()
+            why = f"no answer within {seconds:g} s; check that Keystone and Masakari answer, or raise masakari.timeout"
+        except (OSError, EOFError):
+            assert self._process is not None
+            self.interrupt()  # it has closed its pipe, which it does only by ending
+            why = f"the sender ended with status {self._process.wait()}; check the memory of this node"
+        except ValueError as error:
+            why = f"the sender answers what we do not understand: {error}; check that our package is installed whole"
+        self.close()
+        return Later(why, uncertain=sends, whole=True)
+
+    def _start(self) -> None:
+        if self._process is not None and (self._options is not self._started_with or self._process.poll() is not None):
+            self.close()
+        if self._process is None:
+            self._started_with, self._unread = self._options, b""
+            self._process = subprocess.Popen(
+                [sys.executable or "/usr/bin/python3", "-I", os.path.abspath(__file__)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd="/",
+                env=ENVIRONMENT,
+            )
+            with contextlib.suppress(OSError):  # a child that has ended already is found out when it is asked
+                self._write(self._started_with)
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        # Far below the 64 KiB that a pipe holds, and never two of them unread: this does not block.
+        self._process.stdin.write(json.dumps(document).encode() + b"\n")
+
+    def _line(self, until: float) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while b"\n" not in self._unread:
+            if len(self._unread) > MAX_LINE:
+                raise ValueError("a line without end")
+            left = until - time.monotonic()
+            if left <= 0 or not poll.poll(math.ceil(left * 1000)):
+                raise TimeoutError
+            part = os.read(descriptor, MAX_LINE)
+            if not part:
+                raise EOFError
+            self._unread += part
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+
+def _outcome(line: bytes) -> Outcome | None:
+    """None: ready. Raises ValueError for what the child cannot have meant."""
+    document = json.loads(line)
+    if document == {"ready": True}:
+        return None
+    if isinstance(document, dict) and isinstance(document.get("delivered"), str):
+        return Delivered(document["delivered"][:64])
+    later = document.get("later") if isinstance(document, dict) else None
+    if not isinstance(later, dict) or not isinstance(later.get("reason"), str):
+        raise ValueError(printable(line.decode("utf-8", "replace")))
+    after = later.get("after")
+    if after is not None and not (isinstance(after, (int, float)) and 0 <= after <= 3600):
+        raise ValueError(f"after {printable(str(after))}")
+    flags = {name: later.get(name) is True for name in ("uncertain", "renew", "whole")}
+    return Later(later["reason"][:500], after, **flags)
+
+
+def main() -> None:
+    """The child. Reads the options and then requests, each a line, and answers each with a line."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not stand among the answers
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    options = json.loads(requests.get())
+    try:
+        from heartbeat.backends.masakari import Masakari
+    except ImportError as error:
+        why = f"{printable(str(error.name))} cannot be imported; install python3-keystoneauth1"
+        missing = Later(why, 60.0, whole=True)
+        while requests.get():
+            answers.write(_answer(missing))
+    masakari = Masakari(options)
+    while True:
+        request = json.loads(requests.get())
+        if "report" in request:
+            answers.write(_answer(masakari.deliver(Report(**request["report"]))))
+        else:
+            answers.write(_answer(masakari.prepare()))
+
+
+def _read(requests: queue.SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        requests.put(line)
+    # The helper is gone, or wants us gone. A request that is just being made must not be finished: nobody looks at the
+    # guest any more, and whoever does next sends it again.
+    os._exit(0)
+
+
+def _answer(outcome: Outcome | None) -> bytes:
+    if outcome is None:
+        document: dict[str, Any] = {"ready": True}
+    elif isinstance(outcome, Delivered):
+        document = {"delivered": outcome.reference}
+    else:
+        document = {"later": asdict(outcome)}
+    return json.dumps(document).encode() + b"\n"
+
+
+if __name__ == "__main__":
+    main()
