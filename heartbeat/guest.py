@@ -1,4 +1,5 @@
-"""A guest as its live domain XML describes it. The XML holds users' text, so it is parsed as somebody else's document."""
+"""A guest as its live domain XML describes it. The XML holds users' text, so it is parsed as somebody else's
+document."""
 
 from __future__ import annotations
 

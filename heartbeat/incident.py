@@ -1,4 +1,5 @@
-"""What has happened to a guest, as it is recorded: the incident, and the changes that only the owner loop may ask for."""
+"""What has happened to a guest, as it is recorded: the incident, and the changes that only the owner loop may ask
+for."""
 
 from __future__ import annotations
 

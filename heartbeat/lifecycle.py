@@ -1,4 +1,5 @@
-"""What libvirt's list and events make of a guest: started, paused, reset, stopped, gone. Pure, as all of the decision."""
+"""What libvirt's list and events make of a guest: started, paused, reset, stopped, gone. Pure, as all of the
+decision."""
 
 from __future__ import annotations
 
@@ -7,7 +8,17 @@ from dataclasses import replace
 from heartbeat.guest import Channel
 from heartbeat.incident import QEMU_DIED, Close, Forget
 from heartbeat.observation import (
-    Ask, ChannelChanged, Effect, Gap, Paused, Rebooted, Recorded, Resumed, Seen, Stopped, Vanished,
+    Ask,
+    ChannelChanged,
+    Effect,
+    Gap,
+    Paused,
+    Rebooted,
+    Recorded,
+    Resumed,
+    Seen,
+    Stopped,
+    Vanished,
 )
 from heartbeat.suspicion import Step, opened, unreachable
 from heartbeat.watch import PAUSED, STOPPED, SUSPECT, UNKNOWN, UNMONITORED, WAITING, Fitness, Timing, Watch, calm, rest

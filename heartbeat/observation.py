@@ -11,7 +11,8 @@ from heartbeat.witness import Sample
 
 
 class Seen(NamedTuple):
-    """libvirt's list has the guest, active. incarnation: names its QEMU process. pause: why it does not run, "" if it runs."""
+    """libvirt's list has the guest, active. incarnation: names its QEMU process. pause: why it does not run, "" if it
+    runs."""
 
     guest: Guest
     incarnation: str
@@ -56,10 +57,11 @@ class ChannelChanged(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """QEMU has ended. died: nobody asked it to. why: for people."""
+    """QEMU has ended. died: nobody asked it to. why: for people. name: libvirt's domain name, where it is at hand."""
 
     died: bool
     why: str
+    name: str = ""
 
 
 class Vanished(NamedTuple):

@@ -1,7 +1,7 @@
 """A bounded set of threads for calls that block, each of which may be written off when its call does not return.
 
-A thread cannot be killed. One whose call never comes back is left behind with whatever it holds and replaced, so that one
-stuck guest does not cost its neighbours a worker; how many may be left behind is bounded too.
+A thread cannot be killed. One whose call never comes back is left behind with whatever it holds and replaced, so that
+one stuck guest does not cost its neighbours a worker; how many may be left behind is bounded too.
 """
 
 from __future__ import annotations

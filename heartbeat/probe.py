@@ -66,13 +66,15 @@ def read_reply(reply: object, number: int) -> Answer:
 def read_failure(failure: Failure, elapsed: float, timeout: float) -> Answer:
     """What libvirt's error means. elapsed, timeout: seconds.
 
-    Up to libvirt 11.1 one code (86) covers an agent that is silent, one whose channel closed, and a channel that libvirt
-    gave up: how long the call took tells them apart. A guest that answered with an error raises 1/10, later 113.
+    Up to libvirt 11.1 one code (86) covers an agent that is silent, one whose channel closed, and a channel that
+    libvirt gave up: how long the call took tells them apart. A guest that answered with an error raises 1/10, later
+    113.
     """
     code, domain = failure
     if code == COMMAND_FAILED or (code == INTERNAL and domain == FROM_QEMU):
         return Answer.ALIVE
-    # A reply that was too long: for our connection (4 MiB), which survives it, or for libvirt's channel (10 MiB), which does not.
+    # A reply that was too long: for our connection (4 MiB), which survives it, or for libvirt's channel (10 MiB), which
+    # does not.
     if (code, domain) in ((RPC, FROM_RPC), (SYSTEM, FROM_QEMU)):
         return Answer.GARBLED
     if code in (UNRESPONSIVE, COMMAND_TIMEOUT):

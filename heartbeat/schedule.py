@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import zlib
+
+from heartbeat.alarm import NEVER, Alarms
 
 # libvirtd adds workers only while free workers equal waiting calls, so calls that arrive together queue behind each
 # other; apart by this many seconds they do not.
@@ -20,70 +21,57 @@ class Schedule:
 
     def __init__(self, interval: float, slots: int) -> None:
         self.interval, self._slots = interval, slots
-        self._due: dict[str, float] = {}  # waiting for their turn
+        self._waiting = Alarms()
         self._asked: dict[str, str] = {}  # question out -> what follows when it returns: usual, soon or leave
-        self._heap: list[tuple[float, str]] = []
         self._free_from = 0.0
 
     def __contains__(self, uuid: str) -> bool:
-        return uuid in self._due or self._asked.get(uuid, LEAVE) != LEAVE
+        return uuid in self._waiting or self._asked.get(uuid, LEAVE) != LEAVE
 
     def add(self, uuid: str, now: float) -> None:
         """Begin to ask a guest, at its own place within the interval. One that is asked already keeps its place."""
         if uuid in self._asked:
             if self._asked[uuid] == LEAVE:
                 self._asked[uuid] = USUAL
-        elif uuid not in self._due:
-            self._plan(uuid, now + self._until_place(uuid, now))
+        elif uuid not in self._waiting:
+            self._waiting.set(uuid, now + self._until_place(uuid, now))
 
     def soon(self, uuid: str, now: float) -> None:
         """Ask this guest next; if it is being asked, once more when that returns."""
         if uuid in self._asked:
             self._asked[uuid] = SOON
         else:
-            self._plan(uuid, now)
+            self._waiting.set(uuid, now)
 
     def remove(self, uuid: str) -> None:
         """Ask no more. A question that is out occupies its slot until `returned`."""
-        self._due.pop(uuid, None)
+        self._waiting.drop(uuid)
         if uuid in self._asked:
             self._asked[uuid] = LEAVE
 
     def take(self, now: float) -> str | None:
         """The guest to be asked now, if there is one and a slot is free. Its question is out until `returned`."""
-        head = self._head()
-        if head is None or head > now or now < self._free_from or len(self._asked) >= self._slots:
+        if now < self._free_from or len(self._asked) >= self._slots:
             return None
-        uuid = heapq.heappop(self._heap)[1]
-        del self._due[uuid]
-        self._asked[uuid] = USUAL
-        self._free_from = now + GAP
+        uuid = self._waiting.take(now)
+        if uuid is not None:
+            self._asked[uuid] = USUAL
+            self._free_from = now + GAP
         return uuid
 
     def returned(self, uuid: str, now: float) -> None:
-        """A question has come back; the guest is asked again at its usual place, or now if `soon` was called meanwhile."""
+        """A question has come back; the guest is asked again at its usual place, or now if `soon` was called
+        meanwhile."""
         what = self._asked.pop(uuid, LEAVE)
         if what == SOON:
-            self._plan(uuid, now)
+            self._waiting.set(uuid, now)
         elif what == USUAL:
-            self._plan(uuid, now + (self._until_place(uuid, now) or self.interval))
+            self._waiting.set(uuid, now + (self._until_place(uuid, now) or self.interval))
 
     def next_at(self) -> float:
-        """When `take` is worth calling again; infinite while every slot is taken or nobody waits."""
-        head = self._head()
-        if head is None or len(self._asked) >= self._slots:
-            return float("inf")
-        return max(head, self._free_from)
-
-    def _plan(self, uuid: str, at: float) -> None:
-        self._due[uuid] = at
-        heapq.heappush(self._heap, (at, uuid))
-
-    def _head(self) -> float | None:
-        # Places that were given up stay in the heap until they come to its top.
-        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        """When `take` is worth calling again; NEVER while every slot is taken or nobody waits."""
+        head = self._waiting.next_at()
+        return NEVER if len(self._asked) >= self._slots else max(head, self._free_from)
 
     def _until_place(self, uuid: str, now: float) -> float:
         """Seconds until the guest's own place in the interval, the same place in every round."""

@@ -17,7 +17,8 @@ CONFIG = "/etc/masakari-qga/masakari-qga.conf"
 STATE_DIRECTORY = "/var/lib/masakari-qga"
 RUN_DIRECTORY = "/run/masakari-qga"
 BACKENDS = ("masakari", "attributes")
-# Node attributes that we set. The agent's stop removes the same ones; names stay within what crm_mon prints in a column.
+# Node attributes that we set. The agent's stop removes the same ones; names stay within what crm_mon prints in a
+# column.
 ATTRIBUTES = ("qga-state", "qga-failed", "qga-failed-vms")
 
 
@@ -71,7 +72,8 @@ class Option:
 
 
 def printable(text: str, limit: int = 60) -> str:
-    """Somebody else's text, quoted, ASCII and bounded, so that it can stand in a message, a log line or an exit reason."""
+    """Somebody else's text, quoted, ASCII and bounded, so that it can stand in a message, a log line or an exit
+    reason."""
     return ascii(text if len(text) <= limit else text[:limit] + "...")
 
 
@@ -93,8 +95,8 @@ def _integer(option: Option, text: str) -> int:
 
 
 def _range(option: Option) -> str:
-    unit = f" {option.unit}" if option.unit else ""
-    return f"{option.low:g} to {option.high:g}{unit}" if option.high != float("inf") else f"at least {option.low:g}{unit}"
+    bounds = f"{option.low:g} to {option.high:g}" if option.high != float("inf") else f"at least {option.low:g}"
+    return f"{bounds} {option.unit}".rstrip()
 
 
 def _boolean(option: Option, text: str) -> bool:
@@ -152,27 +154,28 @@ _PARSERS: dict[str, Callable[[Option, str], Value]] = {
 OPTIONS: tuple[Option, ...] = (
     Option(
         "watch", "interval", "integer", 10, unit="s", low=2, high=300, reloadable=True, parameter="interval",
-        reason="Seconds between two questions to the agent of a guest that answers. Shorter finds a hang sooner and costs"
-        " about 1 ms of CPU per question.",
+        reason="Seconds between two questions to the agent of a guest that answers. Shorter finds a hang sooner and"
+        " costs about 1 ms of CPU per question.",
     ),
     Option(
         "watch", "timeout", "integer", 5, unit="s", low=1, high=20, reloadable=True, parameter="timeout",
-        reason="Seconds that a guest's agent may take to answer. libvirt itself waits 5 s after a first silence, whatever"
-        " stands here, so a smaller value only makes the first silence be noticed sooner.",
+        reason="Seconds that a guest's agent may take to answer. libvirt itself waits 5 s after a first silence,"
+        " whatever stands here, so a smaller value only makes the first silence be noticed sooner.",
     ),
     Option(
         "watch", "silence", "integer", 15, unit="s", low=12, high=3600, reloadable=True,
-        reason="Seconds of silence, in which every other witness is still too, after which a guest counts as hung. Less than"
-        " the balloon's reporting period (10 s under Nova) plus one could not be judged.",
+        reason="Seconds of silence, in which every other witness is still too, after which a guest counts as hung."
+        " Less than the balloon's reporting period (10 s under Nova) plus one could not be judged.",
     ),
     Option(
         "watch", "agent_down", "integer", 60, unit="s", low=5, high=86400, reloadable=True,
-        reason="Seconds that the agent's channel may be closed before this is recorded as agent-down. An agent's upgrade or"
-        " a guest's reboot closes it for a while.",
+        reason="Seconds that the agent's channel may be closed before this is recorded as agent-down. An agent's"
+        " upgrade or a guest's reboot closes it for a while.",
     ),
     Option(
         "watch", "resync", "integer", 60, unit="s", low=10, high=3600, reloadable=True,
-        reason="Seconds between two complete readings of libvirt's list of guests, which find what a lost event missed.",
+        reason="Seconds between two complete readings of libvirt's list of guests, which find what a lost event"
+        " missed.",
     ),
     Option(
         "libvirt", "connection_uri", "string", "qemu:///system",
@@ -184,21 +187,33 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "report", "hostname", "hostname", "", reloadable=True, parameter="hostname",
-        reason="This compute node's name in Masakari, which is Nova's name for it. Empty: [DEFAULT] host of nova.conf, or else"
-        " the host name.",
+        reason="This compute node's name in Masakari, which is Nova's name for it. Empty: [DEFAULT] host of nova.conf,"
+        " or else the host name.",
     ),
     Option(
         "masakari", "credentials", "path", "/etc/masakarimonitors/masakarimonitors.conf",
         reason="An existing masakarimonitors.conf. Its [api] section is used where auth_url is empty here, and its"
         " guest_monitoring_* values where this file does not set their counterparts. It need not exist.",
     ),
-    Option("masakari", "auth_url", "string", "", reason="Keystone's address, for example https://keystone.example:5000/v3."),
-    Option("masakari", "username", "string", "", reason="A user with the role admin on project_name: Masakari asks for it."),
-    Option("masakari", "password", "string", "", secret=True, reason="The user's password. This is why the file is 0640."),
+    Option(
+        "masakari", "auth_url", "string", "",
+        reason="Keystone's address, for example https://keystone.example:5000/v3.",
+    ),
+    Option(
+        "masakari", "username", "string", "",
+        reason="A user with the role admin on project_name: Masakari asks for it.",
+    ),
+    Option(
+        "masakari", "password", "string", "", secret=True,
+        reason="The user's password. This is why the file is 0640.",
+    ),
     Option("masakari", "project_name", "string", "service", reason="The project to which the token is scoped."),
     Option("masakari", "user_domain_name", "string", "Default", reason="Keystone domain of the user."),
     Option("masakari", "project_domain_name", "string", "Default", reason="Keystone domain of the project."),
-    Option("masakari", "region", "string", "", reason="Region whose endpoint is used. Empty: the catalogue's only one."),
+    Option(
+        "masakari", "region", "string", "",
+        reason="Region whose endpoint is used. Empty: the catalogue's only one.",
+    ),
     Option(
         "masakari", "interface", "choice", "public", choices=("public", "internal", "admin"),
         reason="Which of Masakari's endpoints in the catalogue is used.",
@@ -211,8 +226,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "attributes", "dampening", "integer", 1, unit="s", low=0, high=60, reloadable=True,
-        reason="Seconds that the cluster collects changes of our node attributes before it writes them, so that a burst is one"
-        " write.",
+        reason="Seconds that the cluster collects changes of our node attributes before it writes them, so that a"
+        " burst is one write.",
     ),
     Option(
         "attributes", "reassert", "integer", 60, unit="s", low=10, high=3600, reloadable=True,
@@ -222,8 +237,14 @@ OPTIONS: tuple[Option, ...] = (
         "log", "to", "string", "syslog",
         reason="syslog, or the absolute path of a file. A log that cannot be written never stops the helper.",
     ),
-    Option("log", "level", "choice", "info", choices=("debug", "info", "warning", "error"), reason="The least that is logged."),
-    Option("state", "directory", "path", STATE_DIRECTORY, reason="Where incidents are kept. Mode 0700, on a disk, not in /run."),
+    Option(
+        "log", "level", "choice", "info", choices=("debug", "info", "warning", "error"),
+        reason="The least that is logged.",
+    ),
+    Option(
+        "state", "directory", "path", STATE_DIRECTORY,
+        reason="Where incidents are kept. Mode 0700, on a disk, not in /run.",
+    ),
 )
 
 BY_KEY = {option.key: option for option in OPTIONS}
@@ -233,7 +254,7 @@ SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
 
 def example() -> str:
     """The configuration file as we ship it: every option, commented out, with its reason and default."""
-    lines = ["# masakari-qga: what is commented out shows the default. Keep this file 0640 root:root, it may hold a password.", ""]
+    lines = ["# masakari-qga. What is commented out shows the default.", "# Keep this file 0640: it may hold a password.", ""]
     for section in SECTIONS:
         lines.append(f"[{section}]")
         for option in OPTIONS:

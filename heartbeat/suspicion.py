@@ -9,7 +9,18 @@ from heartbeat.incident import ACTIONS, AGENT_DOWN, AGENT_SILENT, HUNG, RECORD, 
 from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Sampled, Tick
 from heartbeat.probe import LIFE, Answer
 from heartbeat.watch import (
-    HEALTHY, SUSPECT, VERDICTS, WAITING, Fitness, Timing, Watch, calm, down_at, look_at, rest, slow_at,
+    HEALTHY,
+    SUSPECT,
+    VERDICTS,
+    WAITING,
+    Fitness,
+    Timing,
+    Watch,
+    calm,
+    down_at,
+    look_at,
+    rest,
+    slow_at,
 )
 from heartbeat.witness import Cpu, Sample, Says, Testimony, hear
 
@@ -49,20 +60,22 @@ def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) 
         return watch, []
     if now >= down_at(watch, timing) and fitness.able:
         seconds = round(now - (watch.closed_from or now), 1)
-        return opened(watch, AGENT_DOWN, "the agent cannot be reached; the guest is not known to have failed", closed=seconds)
+        return opened(watch, AGENT_DOWN, "the agent cannot be reached; nothing else is known to be wrong", closed=seconds)
     if now >= min(slow_at(watch), look_at(watch, timing)):
         return replace(watch, looking=True), [Look()]
     return watch, []
 
 
 def unreachable(watch: Watch, why: str, now: float) -> Watch:
-    """The question cannot reach the agent. To close its channel a guest must live, or have been reset: this is no silence."""
+    """The question cannot reach the agent. To close its channel a guest must live, or have been reset: this is no
+    silence."""
     watch = replace(watch, closed_from=now if watch.closed_from is None else watch.closed_from)
     return calm(watch, AGENT_DOWN if watch.state == AGENT_DOWN else rest(watch), why)
 
 
 def opened(watch: Watch, verdict: str, detail: str, **evidence: object) -> Step:
-    """The watch in the state of a verdict. An incident that says the same already, of this life or an earlier one, stays."""
+    """The watch in the state of a verdict. An incident that says the same already, of this life or an earlier one,
+    stays."""
     watch = replace(watch, state=verdict, detail=detail)
     if watch.incident and watch.incident.verdict == verdict:
         return watch, []

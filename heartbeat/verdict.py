@@ -1,9 +1,11 @@
-"""The decision: what one guest's state becomes on an observation, and what must be done about it. Pure: no I/O, no clock.
+"""The decision: what one guest's state becomes on an observation, and what must be done about it. Pure: no I/O, no
+clock.
 
 What it promises, checked after every step:
 - A verdict that causes recovery is reached only on an incarnation that has answered, and, where silence is the reason,
   only while we are fit to judge.
-- `hung` needs two unanswered questions, the time of silence, and a second witness that agrees; whatever moves forbids it.
+- `hung` needs two unanswered questions, the time of silence, and a second witness that agrees; whatever moves forbids
+  it.
 - A guest has at most one open incident, and the same verdict on the same incarnation opens it only once.
 """
 
@@ -16,8 +18,21 @@ from heartbeat import lifecycle, suspicion
 from heartbeat.guest import Guest
 from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Incident, Open
 from heartbeat.observation import (
-    Answered, Asked, ChannelChanged, Effect, Gap, Observation, Paused, Rebooted, Recorded, Resumed, Sampled, Seen,
-    Stopped, Tick, Vanished,
+    Answered,
+    Asked,
+    ChannelChanged,
+    Effect,
+    Gap,
+    Observation,
+    Paused,
+    Rebooted,
+    Recorded,
+    Resumed,
+    Sampled,
+    Seen,
+    Stopped,
+    Tick,
+    Vanished,
 )
 from heartbeat.suspicion import Step
 from heartbeat.watch import Fitness, Timing, Watch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from heartbeat.alarm import NEVER
 from heartbeat.guest import Channel, Guest
 from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, QEMU_DIED, Incident
 from heartbeat.witness import Sample
@@ -23,7 +24,7 @@ VERDICTS = (QEMU_DIED, HUNG, AGENT_SILENT, AGENT_DOWN)
 SLOW = 1.0
 # Seconds between two looks at a suspect, and at a guest on which there is a verdict.
 LOOK, LATER_LOOK = 5.0, 15.0
-NEVER = float("inf")
+
 
 
 @dataclass(frozen=True)

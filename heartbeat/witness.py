@@ -6,9 +6,10 @@ only grow, so whatever moved in between shows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 
 class Says(Enum):
@@ -37,7 +38,7 @@ class Slices(NamedTuple):
 
     ran: int
     waited: int
-    count: int
+    got: int
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Sample:
 
     at: monotonic seconds. wall: seconds since 1970, the clock that stamped `balloon`.
     monitor: whether QEMU's monitor answered; without it balloon and disk mean nothing.
-    balloon: when the guest's balloon driver last reported; 0 for never. disk: requests begun. net: packets sent by the guest.
-    cpus: by thread id; empty where the QEMU process was not found. process: its state letter in /proc, "" for none.
+    balloon: when the guest's balloon driver last reported; 0 for never. disk: requests begun. net: packets that the
+    guest sent. cpus: by thread id; empty where the QEMU process was not found. process: its state letter, "" for none.
     """
 
     at: float
@@ -79,8 +80,8 @@ FAINT_SLICES, FAINT_SHARE = 0.5, 0.001
 def hear(first: Sample, last: Sample, balloon_period: int, unanswered: float | None) -> Testimony:
     """What moved between two samples of one guest.
 
-    balloon_period: seconds, 0 where the balloon does not report. unanswered: seconds between the agent's last answer and
-    `first`, None where it is not known.
+    balloon_period: seconds, 0 where the balloon does not report. unanswered: seconds between the agent's last answer
+    and `first`, None where it is not known.
     """
     window = last.at - first.at
     return Testimony(
@@ -99,8 +100,8 @@ def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None) 
         return Says.UNSURE
     if not period or not last.balloon:
         return Says.ABSENT
-    # A driver that had stopped reporting while the agent still answered (unloaded, or a Windows service that was stopped)
-    # is no witness of a death. Both clocks are the host's.
+    # A driver that had stopped reporting while the agent still answered (unloaded, or a Windows service that was
+    # stopped) is no witness of a death. Both clocks are the host's.
     if unanswered is not None and first.wall - first.balloon > unanswered + period + BALLOON_MARGIN:
         return Says.ABSENT
     return Says.STILL if last.at - first.at >= period + BALLOON_MARGIN else Says.UNSURE
@@ -119,7 +120,7 @@ def _cpu(first: Sample, last: Sample, window: float) -> Cpu:
     changes = [
         Slices(*(new - old for new, old in zip(last.cpus[thread], first.cpus[thread]))) for thread in sorted(threads)
     ]
-    if not any(change.count or change.ran for change in changes):
+    if not any(change.got or change.ran for change in changes):
         return Cpu.STILL
     ran = [change.ran / 1e9 / window for change in changes]
     waited = [change.waited / 1e9 / window for change in changes]
@@ -128,6 +129,6 @@ def _cpu(first: Sample, last: Sample, window: float) -> Cpu:
     if any(run + wait >= 0.9 for run, wait in zip(ran, waited)):
         return Cpu.SPINNING
     faint = all(
-        change.count / window <= FAINT_SLICES and run <= FAINT_SHARE for change, run in zip(changes, ran)
+        change.got / window <= FAINT_SLICES and run <= FAINT_SHARE for change, run in zip(changes, ran)
     )
     return Cpu.FAINT if faint else Cpu.WORKING

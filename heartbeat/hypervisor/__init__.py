@@ -12,11 +12,12 @@ import libvirt
 from heartbeat.hypervisor.calls import Looks, Questions
 from heartbeat.hypervisor.link import Link
 from heartbeat.message import Message
+from heartbeat.settings import printable
 
 log = logging.getLogger(__name__)
 
-# Calls of ours that may be out at a time: libvirtd stops reading a connection that has five, and Nova needs its share of
-# libvirtd's twenty workers. Questions go over two connections, each look over one of its own.
+# Calls of ours that may be out at a time: libvirtd stops reading a connection that has five, and Nova needs its share
+# of libvirtd's twenty workers. Questions go over two connections, each look over one of its own.
 QUESTIONS, CONNECTIONS, LOOKS = 6, 2, 2
 
 
@@ -56,6 +57,16 @@ class Hypervisor:
 
     def stop(self) -> None:
         self._link.stop()
+
+
+def unreachable(uri: str) -> str:
+    """Why libvirt does not answer at this address, or "". Blocks as long as a libvirtd that hangs."""
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    try:
+        libvirt.openReadOnly(uri).close()
+    except libvirt.libvirtError as error:
+        return printable(error.get_error_message() or "no reason given", 200)
+    return ""
 
 
 def _dispatch() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Callable
 
@@ -98,7 +99,7 @@ class Link:
         askers, self.askers = self.askers, []
         steps: list[Callable[[], object]] = []
         if watcher:
-            steps = [lambda number=number: watcher.domainEventDeregisterAny(number) for number in registered]
+            steps = [partial(watcher.domainEventDeregisterAny, number) for number in registered]
             steps += [watcher.unregisterCloseCallback, watcher.close]
         for step in steps + [asker.close for asker in askers]:
             try:
@@ -144,7 +145,7 @@ class Link:
         try:
             state, reason = domain.state()
             if state == libvirt.VIR_DOMAIN_SHUTOFF:
-                return Stopped(reason in DIED, events.name("VIR_DOMAIN_SHUTOFF_", reason))
+                return Stopped(reason in DIED, events.name("VIR_DOMAIN_SHUTOFF_", reason), domain.name())
             guest = read(domain.XMLDesc(0))
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:

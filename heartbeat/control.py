@@ -1,0 +1,95 @@
+"""The control socket: how the resource agent and the operator's command talk to the helper.
+
+One request line, one reply line. `ping` is answered here, at once, with the age of the owner loop's last progress: this
+thread lives even when that one does not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from typing import Any, Callable
+
+log = logging.getLogger(__name__)
+
+# Seconds that a client may take to send its line, and bytes that it may have. Only root can connect.
+REQUEST_LIMIT, REQUEST_SIZE = 2.0, 1 << 16
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Refused(Exception):
+    """A request cannot be carried out; the text is for people."""
+
+
+class Control:
+    """Listens at `path`. progress: monotonic seconds of the owner loop's last progress. handlers: by the word in
+    `do`."""
+
+    def __init__(self, path: str, version: str, progress: Callable[[], float], handlers: dict[str, Handler]) -> None:
+        self._path, self._version, self._progress, self._handlers = path, version, progress, handlers
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if os.path.lexists(path):
+            os.unlink(path)  # of an earlier helper: we hold the lock
+        self._socket.bind(path)
+        os.chmod(path, 0o600)
+        self._socket.listen(16)
+        threading.Thread(target=self._serve, name="control", daemon=True).start()
+
+    def close(self) -> None:
+        self._socket.close()
+        if os.path.lexists(self._path):
+            os.unlink(self._path)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError as error:
+                if self._socket.fileno() < 0:
+                    return
+                log.error("the control socket cannot take a client: %s", error.strerror)
+                time.sleep(0.2)
+                continue
+            try:
+                client.settimeout(REQUEST_LIMIT)
+                line = _line(client)
+                if line == b"ping":
+                    age = int((time.monotonic() - self._progress()) * 1000)
+                    client.sendall(f"alive {age} {self._version} {os.getpid()}\n".encode())
+                    client.close()
+                else:
+                    # A reply that needs the owner loop may take a while; the next ping must not wait for it.
+                    threading.Thread(target=self._reply, args=(client, line), name="request", daemon=True).start()
+            except OSError:
+                client.close()
+
+    def _reply(self, client: socket.socket, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+            answer = {"ok": True, **self._handlers[request["do"]](request)}
+        except (ValueError, TypeError, KeyError):
+            answer = {"ok": False, "error": f"not understood; one of these words in `do`: {', '.join(self._handlers)}"}
+        except (Refused, TimeoutError) as error:
+            answer = {"ok": False, "error": str(error)}
+        except Exception as error:
+            log.exception("a request failed")
+            answer = {"ok": False, "error": f"the request failed ({type(error).__name__}); see the helper's log"}
+        with client:
+            try:
+                client.sendall(json.dumps(answer).encode() + b"\n")
+            except OSError:
+                pass
+
+
+def _line(client: socket.socket) -> bytes:
+    data = b""
+    while b"\n" not in data and len(data) < REQUEST_SIZE:
+        part = client.recv(4096)
+        if not part:
+            break
+        data += part
+    return data.partition(b"\n")[0]

@@ -1,0 +1,152 @@
+"""The helper's life: load, lock, log, start, turn, stop. Nothing imports this but the command line."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from heartbeat import __version__, configuration, eventlog, status
+from heartbeat.arguments import DIED, NO_PERMISSION
+from heartbeat.configuration import Configuration, ConfigurationError, ParameterError
+from heartbeat.control import Control, Refused
+from heartbeat.hostname import resolve
+from heartbeat.hypervisor import Hypervisor
+from heartbeat.ledger import Ledger, LedgerError
+from heartbeat.lock import Lock, Taken
+from heartbeat.owner import Owner
+from heartbeat.reporting import Reporting
+from heartbeat.settings import BY_KEY
+from heartbeat.watch import Timing
+
+log = logging.getLogger(__name__)
+
+
+def run(config: Configuration, node: str, directory: str) -> int:
+    """Watch until told to stop; returns the exit code. node: this node's name in the cluster, "" if there is none.
+    directory: for the lock and the control socket."""
+    _detach()
+    try:
+        os.makedirs(directory, 0o700, exist_ok=True)
+        lock = Lock(os.path.join(directory, "lock"), __version__)
+        eventlog.begin(str(config["log.to"]), str(config["log.level"]))
+        helper = Helper(config, node, lock, directory)
+    except (Taken, LedgerError) as error:
+        print(error, file=sys.stderr, flush=True)
+        return DIED
+    except OSError as error:
+        print(f"{error.filename or directory}: {error.strerror}", file=sys.stderr, flush=True)
+        return NO_PERMISSION if isinstance(error, PermissionError) else DIED
+    return helper.run()
+
+
+class Helper:
+    """All parts, wired. Raises LedgerError, OSError."""
+
+    def __init__(self, config: Configuration, node: str, lock: Lock, directory: str) -> None:
+        self._config, self._node, self._lock = config, node, lock
+        self._ledger = Ledger(str(config["state.directory"]))
+        self._reporting = Reporting(config, node, resolve(config), self._ledger, wall)
+        uri = str(config["libvirt.connection_uri"])
+        resync = float(config["watch.resync"])  # type: ignore[arg-type]
+        self._owner = Owner(
+            timing(config), self._ledger, self._reporting, lambda post: Hypervisor(uri, resync, post), wall
+        )
+        self._reporting.start(self._owner.confirm)
+        self._code = 0
+        self._control = Control(
+            os.path.join(directory, "control.sock"),
+            __version__,
+            lambda: self._owner.progress,
+            {"status": self._status, "reload": self._reload},
+        )
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._owner.stop())
+        for note in self._config.notes:
+            log.info("%s", note)
+        backends = ", ".join(self._reporting.names)
+        log.info("helper %s began, node %s, backends: %s", __version__, self._node or "unknown", backends or "none")
+        print("ready", flush=True)
+        _silence(1)
+        self._owner.run(self._every_turn)
+        log.info("helper ends")
+        self._control.close()
+        self._reporting.stop()
+        return self._code
+
+    def _every_turn(self) -> None:
+        if self._lock.lost():
+            log.error("the lock file was removed; the helper ends so that there cannot be two, Pacemaker starts it again")
+            self._code = DIED
+            self._owner.stop()
+
+    def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        watches = self._owner.call(lambda: dict(self._owner.guests.watches))
+        deliveries = self._ledger.deliveries(status.incidents(watches))
+        now, moment = time.monotonic(), datetime.now(timezone.utc)
+
+        def date(at: float) -> str:
+            return (moment - timedelta(seconds=now - at)).isoformat(timespec="seconds")
+
+        link = self._owner.link
+        return {
+            "state": self._reporting.state,
+            "node": self._node,
+            "version": __version__,
+            "hostname": self._reporting.hostname.name,
+            "libvirt": {"connected": not link, "since": date(self._owner.link_since), "error": link or None},
+            "backends": self._reporting.status(),
+            "guests": status.guests(watches, deliveries, date),
+        }
+
+    def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
+        given = request.get("parameters") or {}
+        try:
+            config = configuration.load(self._config.path, {str(name): str(value) for name, value in given.items()})
+        except (ConfigurationError, ParameterError) as error:
+            raise Refused(f"nothing was changed: {error}") from None
+        changed = [key for key in BY_KEY if config[key] != self._config[key]]
+        fixed = [key for key in changed if not BY_KEY[key].reloadable]
+        self._node = str(request.get("node") or self._node)
+        self._config = config
+        self._reporting.reload(config, self._node, resolve(config))
+        resync = float(config["watch.resync"])  # type: ignore[arg-type]
+        self._owner.call(lambda: self._owner.apply(timing(config), resync))
+        log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
+        if fixed:
+            log.warning("changed only by a restart of the resource: %s", ", ".join(fixed))
+        return {"changed": changed, "restart": fixed}
+
+
+def timing(config: Configuration) -> Timing:
+    names = ("interval", "timeout", "silence", "agent_down")
+    return Timing(*(float(config[f"watch.{name}"]) for name in names))  # type: ignore[arg-type]
+
+
+def wall() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _detach() -> None:
+    """What a caller may have left us with: its directory, umask, ignored and blocked signals."""
+    os.chdir("/")
+    os.umask(0o077)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    faulthandler.enable()
+
+
+def _silence(descriptor: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+

@@ -1,0 +1,47 @@
+"""Where our log lines go: syslog or a file. No trouble there may ever delay or stop the helper."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import queue
+
+# Lines that may wait for a log that does not take them, as a stopped journald; further ones are dropped.
+WAITING_LINES = 1000
+IDENT = "masakari-qga"
+
+
+class _OneLine(logging.Formatter):
+    """One line of printable ASCII for each event, a traceback too: nothing in it can pretend to be another line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\n", " | ")
+        return "".join(letter if " " <= letter <= "~" else ascii(letter)[1:-1] for letter in text)[:8000]
+
+
+class _Dropping(logging.handlers.QueueHandler):
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            pass
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record  # formatted by the listener's thread; our arguments are immutable
+
+
+def begin(to: str, level: str) -> None:
+    """Log from now on to syslog or to a file, from a thread of its own. Never raises for a log that cannot be
+    written."""
+    logging.raiseExceptions = False
+    handler: logging.Handler
+    if to == "syslog":
+        handler = logging.handlers.SysLogHandler("/dev/log", logging.handlers.SysLogHandler.LOG_DAEMON)
+        handler.setFormatter(_OneLine(f"{IDENT}[{os.getpid()}]: %(message)s"))
+    else:
+        handler = logging.handlers.WatchedFileHandler(to, delay=True)
+        handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    lines: queue.Queue[logging.LogRecord] = queue.Queue(WAITING_LINES)
+    logging.handlers.QueueListener(lines, handler).start()
+    logging.basicConfig(handlers=[_Dropping(lines)], level=level.upper(), force=True)

@@ -1,0 +1,170 @@
+"""The guests of this node: each one's watch, the times at which it wants attention, and the ledger's word on every
+step.
+
+Only the owner loop touches this. A step whose change the ledger cannot take is not made: it is tried again, so what is
+believed here is never more than what is on disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Callable
+
+from heartbeat.alarm import Alarms
+from heartbeat.guest import Channel, Guest
+from heartbeat.incident import RECOVER, Change, Close, Forget, Incident, Open
+from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
+from heartbeat.observation import Ask, Gap, Look, Observation, Recorded, Seen, Stopped, Tick, Vanished
+from heartbeat.settings import printable
+from heartbeat.verdict import Broken, begin, judge
+from heartbeat.watch import SUSPECT, VERDICTS, Fitness, Timing, Watch, calm, rest, wake_at
+
+log = logging.getLogger(__name__)
+
+# Seconds until a step that the ledger did not take is tried again.
+LEDGER_RETRY = 1.0
+
+
+class Guests:
+    """Every watch, by uuid.
+
+    wall: gives UTC now in ISO 8601. ask, look: called with a uuid when the decision wants it. opened: called with each
+    new incident. recipients: action -> backends, read at every step.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        wall: Callable[[], str],
+        ask: Callable[[str], None],
+        look: Callable[[str], None],
+        opened: Callable[[Incident], None],
+        recipients: Callable[[], Mapping[str, Sequence[str]]],
+    ) -> None:
+        self._ledger, self._wall, self._ask, self._look, self._opened = ledger, wall, ask, look, opened
+        self._recipients = recipients
+        self.watches: dict[str, Watch] = {}
+        self.trouble = ""  # why the ledger cannot be written, or ""
+        self._wakes = Alarms()
+        self._retries: list[tuple[float, str, Observation]] = []
+        # What an earlier life of ours knew of guests that have not been seen in this one yet.
+        self._armed = ledger.armed()
+        self._incidents = {incident.uuid: incident for incident in ledger.open_incidents()}
+
+    def inventory(self, found: Mapping[str, Observation], now: float, fitness: Fitness, timing: Timing) -> None:
+        """A complete list of libvirt's: whatever is not in it is gone."""
+        for uuid in (self.watches.keys() | self._armed.keys() | self._incidents.keys()) - found.keys():
+            self.observe(uuid, Vanished(), now, fitness, timing)
+        for uuid, observation in found.items():
+            self.observe(uuid, observation, now, fitness, timing)
+
+    def observe(self, uuid: str, observation: Observation, now: float, fitness: Fitness, timing: Timing) -> None:
+        """One step of one guest. An observation of a guest that we do not know and need not know is passed over."""
+        watch = self.watches.get(uuid) or self._first(uuid, observation, now)
+        if watch is None:
+            return
+        try:
+            after, effects = judge(watch, observation, now, fitness, timing)
+        except Broken:
+            log.exception("guest %s: a step was not made; its silence so far is forgotten", uuid)
+            self._keep(uuid, calm(watch, rest(watch), "see the log: a step was not made"), now, timing)
+            return
+        changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look))]
+        try:
+            incidents = self._ledger.apply(changes, self._wall(), self._recipients()) if changes else []
+        except (LedgerError, AlreadyOpenError) as error:
+            self._postpone(uuid, watch, observation, now, error)
+            return
+        if changes and self.trouble:
+            log.warning("the ledger can be written again")
+            self.trouble = ""
+        self._armed.pop(uuid, None)
+        self._incidents.pop(uuid, None)
+        _log(watch, after, changes)
+        for incident in incidents:
+            after = judge(after, Recorded(incident), now, fitness, timing)[0]
+            self._opened(incident)
+        self._keep(uuid, after, now, timing)
+        for effect in effects:
+            if isinstance(effect, Ask):
+                self._ask(uuid)
+            elif isinstance(effect, Look):
+                self._look(uuid)
+        if isinstance(observation, Vanished):
+            del self.watches[uuid]
+            self._wakes.drop(uuid)
+
+    def all(self, observation: Gap, now: float, fitness: Fitness, timing: Timing) -> None:
+        for uuid in list(self.watches):
+            self.observe(uuid, observation, now, fitness, timing)
+
+    def wake(self, now: float, fitness: Fitness, timing: Timing) -> None:
+        """Steps that are due by time alone, and those that the ledger did not take."""
+        due, self._retries = [it for it in self._retries if it[0] <= now], [it for it in self._retries if it[0] > now]
+        for _, uuid, observation in due:
+            self.observe(uuid, observation, now, fitness, timing)
+        # A bounded number: a step may set its own alarm again at once.
+        for _ in range(len(self.watches)):
+            name = self._wakes.take(now)
+            if name is None:
+                break
+            self.observe(name, Tick(), now, fitness, timing)
+
+    def next_at(self) -> float:
+        return min([self._wakes.next_at(), *(at for at, _, _ in self._retries)])
+
+    def holding(self, incident: int) -> Watch | None:
+        """The guest that has this incident open."""
+        return next((it for it in self.watches.values() if it.incident and it.incident.id == incident), None)
+
+    def awaited(self, incident: int) -> bool:
+        """Whether the incident is of an earlier life, and its guest has not been seen yet."""
+        return any(it.id == incident for it in self._incidents.values())
+
+    def failed(self) -> list[str]:
+        """The uuids of guests with an open incident that asks for recovery, whether seen yet or not."""
+        open_ones = [*(it.incident for it in self.watches.values() if it.incident), *self._incidents.values()]
+        return sorted(incident.uuid for incident in open_ones if incident.action == RECOVER)
+
+    def _first(self, uuid: str, observation: Observation, now: float) -> Watch | None:
+        """The watch of a guest that was not watched so far, with what the ledger remembers of this incarnation."""
+        armed, incident = self._armed.get(uuid, ""), self._incidents.get(uuid)
+        if isinstance(observation, Seen):
+            if incident and incident.incarnation != observation.incarnation:
+                # Let the step see the change of incarnation, so that it closes the incident.
+                return begin(observation.guest, incident.incarnation, False, incident, now)
+            return begin(observation.guest, observation.incarnation, armed == observation.incarnation, incident, now)
+        if isinstance(observation, (Stopped, Vanished)) and (armed or incident):
+            name = incident.name if incident else getattr(observation, "name", "")
+            incarnation = incident.incarnation if incident else armed
+            return begin(Guest(uuid, name, Channel.UNKNOWN, 0, 1), incarnation, armed == incarnation, incident, now)
+        return None
+
+    def _keep(self, uuid: str, watch: Watch, now: float, timing: Timing) -> None:
+        self.watches[uuid] = watch
+        self._wakes.set(uuid, wake_at(watch, timing))
+
+    def _postpone(self, uuid: str, watch: Watch, observation: Observation, now: float, error: Exception) -> None:
+        if not self.trouble:
+            log.error("nothing can be recorded, so nothing new can be reported: %s", error)
+        self.trouble = printable(str(error), 120)
+        self._retries.append((now + LEDGER_RETRY, uuid, observation))
+        if uuid in self.watches:
+            self._wakes.drop(uuid)  # set again when the step is made
+
+
+def _log(before: Watch, after: Watch, changes: Sequence[Change]) -> None:
+    uuid, name = after.guest.uuid, printable(after.guest.name)
+    for change in changes:
+        if isinstance(change, Open):
+            level = logging.WARNING if change.action == RECOVER else logging.INFO
+            log.log(level, "guest %s %s: %s (%s): %s", uuid, name, change.verdict, change.action, change.evidence)
+        elif isinstance(change, Close):
+            log.info("guest %s %s: incident %d is over: %s", uuid, name, change.id, change.why)
+        elif isinstance(change, Forget):
+            log.debug("guest %s %s: not expected to answer any more", uuid, name)
+    if before.state != after.state and after.state not in VERDICTS:
+        level = logging.INFO if SUSPECT in (before.state, after.state) or before.state in VERDICTS else logging.DEBUG
+        detail = after.detail and f": {after.detail}"
+        log.log(level, "guest %s %s: %s, was %s%s", uuid, name, after.state, before.state, detail)

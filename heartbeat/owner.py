@@ -1,0 +1,200 @@
+"""The owner loop: the one thread that touches guests' state. Everything else sends it messages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import Any, Callable
+
+from heartbeat.guest import Channel
+from heartbeat.guests import Guests
+from heartbeat.hypervisor import QUESTIONS, Hypervisor
+from heartbeat.ledger import Ledger
+from heartbeat.message import About, Inventory, LinkDown, Message
+from heartbeat.observation import Answered, Asked, Gap
+from heartbeat.schedule import Schedule
+from heartbeat.watch import UNKNOWN, Fitness, Timing, Watch, stands
+
+log = logging.getLogger(__name__)
+
+# Seconds: the loop turns at least this often, and more than LATE beyond that is our own lateness, which counts
+# against no guest.
+TURN, LATE = 1.0, 3.0
+# Messages taken in one turn, so that time is looked at in between.
+BATCH = 200
+
+
+class Call:
+    """A function that another thread wants to have run in the owner loop, and its result."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.done = threading.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Stop:
+    """Leave the loop."""
+
+
+class Owner:
+    """Feeds what happens to the decision, and does what it asks for.
+
+    reporting: who is told. hypervisor: makes it from our `post`. wall: UTC now in ISO 8601. clock: monotonic seconds.
+    suspended: seconds that the host has slept since its boot, which the monotonic clock leaves out.
+    """
+
+    def __init__(
+        self,
+        timing: Timing,
+        ledger: Ledger,
+        reporting: Any,
+        hypervisor: Callable[[Callable[[Message], None]], Hypervisor],
+        wall: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+        suspended: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
+    ) -> None:
+        self.timing, self._reporting, self._clock, self._suspended = timing, reporting, clock, suspended
+        self._asleep = suspended()
+        self._queue: SimpleQueue[Message | Call | Stop] = SimpleQueue()
+        self.hypervisor = hypervisor(self._queue.put)
+        self.schedule = Schedule(timing.interval, QUESTIONS)
+        self.guests = Guests(
+            ledger, wall, lambda uuid: self.schedule.soon(uuid, clock()), self.hypervisor.look,
+            lambda _: reporting.wake(), reporting.recipients,
+        )
+        self.link = "not connected yet"  # why libvirt cannot be reached, or ""
+        self.link_since = clock()
+        self.progress = clock()
+
+    @property
+    def fitness(self) -> Fitness:
+        return Fitness(not self.link, f"libvirt: {self.link}" if self.link else "")
+
+    def call(self, function: Callable[[], Any], timeout: float = 5.0) -> Any:
+        """From another thread: the function's result, computed in the loop. Raises TimeoutError, or what it raises."""
+        call = Call(function)
+        self._queue.put(call)
+        if not call.done.wait(timeout):
+            raise TimeoutError("the owner loop does not answer; if that lasts, the cluster restarts the helper")
+        if call.error:
+            raise call.error
+        return call.result
+
+    def confirm(self, incident: int) -> str:
+        """From a courier, right before a report: "stands", "not-now" or "gone"."""
+
+        def answer() -> str:
+            if self.guests.awaited(incident):
+                return "not-now"
+            watch = self.guests.holding(incident)
+            return stands(watch, incident, self.fitness) if watch else "gone"
+
+        return str(self.call(answer))
+
+    def stop(self) -> None:
+        """From any thread, or a signal handler."""
+        self._queue.put(Stop())
+
+    def run(self, every_turn: Callable[[], None]) -> None:
+        """The loop, until `stop`. every_turn: called about once a second."""
+        self.hypervisor.start()
+        turned = self._clock()
+        while True:
+            due = min(self.guests.next_at(), self.schedule.next_at(), turned + TURN)
+            messages = self._take(max(due - self._clock(), 0.0))
+            self._look_at_ourselves()
+            for message in messages:
+                if isinstance(message, Stop):
+                    return
+                self._handle(message)
+            now = self._clock()
+            self.guests.wake(now, self.fitness, self.timing)
+            self._put_questions(now)
+            self.progress = now
+            if now >= turned + TURN:
+                turned = now
+                self.hypervisor.expire()
+                every_turn()
+            self._reporting.show(self.guests.trouble, self.link, self.guests.failed())
+
+    def apply(self, timing: Timing, resync: float) -> None:
+        """New times for all guests. In the loop only."""
+        self.timing, self.schedule.interval = timing, timing.interval
+        self.hypervisor.resync(resync)
+
+    def _look_at_ourselves(self) -> None:
+        """If we, or the whole host, did not run for a while, what guests did meanwhile counts against nobody."""
+        now, asleep = self._clock(), self._suspended()
+        late = now - self.progress + asleep - self._asleep
+        self._asleep = asleep
+        if late > TURN + LATE:
+            log.warning("this loop was held up for %.1f s; what guests did meanwhile counts against nobody", late)
+            self.guests.all(Gap("we were held up ourselves", False), now, self.fitness, self.timing)
+
+    def _take(self, wait: float) -> list[Message | Call | Stop]:
+        messages = []
+        try:
+            messages.append(self._queue.get(timeout=wait) if wait else self._queue.get_nowait())
+            while len(messages) < BATCH:
+                messages.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return messages
+
+    def _handle(self, message: Message | Call) -> None:
+        now = self._clock()
+        if isinstance(message, About):
+            if isinstance(message.observation, Answered):
+                self.schedule.returned(message.uuid, now)
+            self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
+            self._plan(message.uuid, now)
+        elif isinstance(message, Inventory):
+            self._linked("", now)
+            self.guests.inventory(message.guests, now, self.fitness, self.timing)
+            for uuid in message.guests:
+                self._plan(uuid, now)
+        elif isinstance(message, LinkDown):
+            self._linked(message.why, now)
+        elif isinstance(message, Call):
+            try:
+                message.result = message.function()
+            except Exception as error:
+                message.error = error
+            message.done.set()
+
+    def _linked(self, why: str, now: float) -> None:
+        if bool(why) != bool(self.link):
+            self.link_since = now
+            if not why:
+                log.info("libvirt is connected")
+            else:
+                log.warning("libvirt cannot be reached, so no guest is judged: %s", why)
+                self.guests.all(Gap(f"libvirt: {why}", True), now, Fitness(False, why), self.timing)
+                for uuid in self.guests.watches:
+                    self._plan(uuid, now)
+        self.link = why
+
+    def _plan(self, uuid: str, now: float) -> None:
+        watch = self.guests.watches.get(uuid)
+        if watch and _askable(watch):
+            self.schedule.add(uuid, now)
+        else:
+            self.schedule.remove(uuid)
+
+    def _put_questions(self, now: float) -> None:
+        while True:
+            uuid = self.schedule.take(now)
+            if uuid is None:
+                return
+            self.guests.observe(uuid, Asked(), now, self.fitness, self.timing)
+            self.hypervisor.ask(uuid, now, int(self.timing.timeout))
+
+
+def _askable(watch: Watch) -> bool:
+    """A guest whose channel is known to be closed is not asked: each such question is an error line in libvirt's
+    log."""
+    return watch.running and watch.state != UNKNOWN and watch.guest.channel in (Channel.OPEN, Channel.UNKNOWN)
