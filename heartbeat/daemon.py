@@ -83,7 +83,7 @@ class Helper:
 
     def _every_turn(self) -> None:
         if self._lock.lost():
-            log.error("the lock file was removed; the helper ends so that there cannot be two, Pacemaker starts it again")
+            log.error("the lock file was removed; the helper ends, lest there be two, and Pacemaker starts it again")
             self._code = DIED
             self._owner.stop()
 

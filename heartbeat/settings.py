@@ -254,7 +254,7 @@ SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
 
 def example() -> str:
     """The configuration file as we ship it: every option, commented out, with its reason and default."""
-    lines = ["# masakari-qga. What is commented out shows the default.", "# Keep this file 0640: it may hold a password.", ""]
+    lines = ["# masakari-qga: what is commented out shows the default. Keep this 0640: it may hold a password.", ""]
     for section in SECTIONS:
         lines.append(f"[{section}]")
         for option in OPTIONS:

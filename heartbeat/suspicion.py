@@ -60,7 +60,7 @@ def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) 
         return watch, []
     if now >= down_at(watch, timing) and fitness.able:
         seconds = round(now - (watch.closed_from or now), 1)
-        return opened(watch, AGENT_DOWN, "the agent cannot be reached; nothing else is known to be wrong", closed=seconds)
+        return opened(watch, AGENT_DOWN, "the agent cannot be reached; the guest may well be fine", closed=seconds)
     if now >= min(slow_at(watch), look_at(watch, timing)):
         return replace(watch, looking=True), [Look()]
     return watch, []
