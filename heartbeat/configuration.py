@@ -51,6 +51,19 @@ class Configuration:
     def __getitem__(self, key: str) -> settings.Value:
         return self.values[key]
 
+    def text(self, key: str) -> str:
+        return str(self.values[key])
+
+    def number(self, key: str) -> float:
+        value = self.values[key]
+        assert isinstance(value, (int, float)), key
+        return value
+
+    def words(self, key: str) -> tuple[str, ...]:
+        value = self.values[key]
+        assert isinstance(value, tuple), key
+        return value
+
 
 def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuration:
     """The configuration of the file at `path` and the resource's parameters, by their OCF names.

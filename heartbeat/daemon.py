@@ -34,7 +34,7 @@ def run(config: Configuration, node: str, directory: str) -> int:
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
         lock = Lock(os.path.join(directory, "lock"), __version__)
-        eventlog.begin(str(config["log.to"]), str(config["log.level"]))
+        eventlog.begin(config.text("log.to"), config.text("log.level"))
         helper = Helper(config, node, lock, directory)
     except (Taken, LedgerError) as error:
         print(error, file=sys.stderr, flush=True)
@@ -50,10 +50,9 @@ class Helper:
 
     def __init__(self, config: Configuration, node: str, lock: Lock, directory: str) -> None:
         self._config, self._node, self._lock = config, node, lock
-        self._ledger = Ledger(str(config["state.directory"]))
+        self._ledger = Ledger(config.text("state.directory"))
         self._reporting = Reporting(config, node, resolve(config), self._ledger, wall)
-        uri = str(config["libvirt.connection_uri"])
-        resync = float(config["watch.resync"])  # type: ignore[arg-type]
+        uri, resync = config.text("libvirt.connection_uri"), config.number("watch.resync")
         self._owner = Owner(
             timing(config), self._ledger, self._reporting, lambda post: Hypervisor(uri, resync, post), wall
         )
@@ -117,8 +116,7 @@ class Helper:
         self._node = str(request.get("node") or self._node)
         self._config = config
         self._reporting.reload(config, self._node, resolve(config))
-        resync = float(config["watch.resync"])  # type: ignore[arg-type]
-        self._owner.call(lambda: self._owner.apply(timing(config), resync))
+        self._owner.call(lambda: self._owner.apply(timing(config), config.number("watch.resync")))
         log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
         if fixed:
             log.warning("changed only by a restart of the resource: %s", ", ".join(fixed))
@@ -127,7 +125,7 @@ class Helper:
 
 def timing(config: Configuration) -> Timing:
     names = ("interval", "timeout", "silence", "agent_down")
-    return Timing(*(float(config[f"watch.{name}"]) for name in names))  # type: ignore[arg-type]
+    return Timing(*(config.number(f"watch.{name}") for name in names))
 
 
 def wall() -> str:

@@ -54,7 +54,7 @@ def _name(config: Configuration) -> int:
 
 
 def _libvirt(config: Configuration) -> int:
-    uri = str(config["libvirt.connection_uri"])
+    uri = config.text("libvirt.connection_uri")
     why = _within(LIBVIRT_LIMIT, lambda: _reach(uri))
     if why:
         print(f"FAILED libvirt at {uri}: {why}; start libvirtd or virtqemud, or correct libvirt.connection_uri")

@@ -16,7 +16,7 @@ from heartbeat.guest import Channel, Guest
 from heartbeat.incident import RECOVER, Change, Close, Forget, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
 from heartbeat.observation import Ask, Gap, Look, Observation, Recorded, Seen, Stopped, Tick, Vanished
-from heartbeat.settings import printable
+from heartbeat.settings import plain, printable
 from heartbeat.verdict import Broken, begin, judge
 from heartbeat.watch import SUSPECT, VERDICTS, Fitness, Timing, Watch, calm, rest, wake_at
 
@@ -148,7 +148,7 @@ class Guests:
     def _postpone(self, uuid: str, watch: Watch, observation: Observation, now: float, error: Exception) -> None:
         if not self.trouble:
             log.error("nothing can be recorded, so nothing new can be reported: %s", error)
-        self.trouble = printable(str(error), 120)
+        self.trouble = plain(str(error), 120)
         self._retries.append((now + LEDGER_RETRY, uuid, observation))
         if uuid in self.watches:
             self._wakes.drop(uuid)  # set again when the step is made

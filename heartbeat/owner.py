@@ -14,6 +14,7 @@ from heartbeat.hypervisor import QUESTIONS, Hypervisor
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
 from heartbeat.observation import Answered, Asked, Gap
+from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
 from heartbeat.watch import UNKNOWN, Fitness, Timing, Watch, stands
 
@@ -51,7 +52,7 @@ class Owner:
         self,
         timing: Timing,
         ledger: Ledger,
-        reporting: Any,
+        reporting: Reporting,
         hypervisor: Callable[[Callable[[Message], None]], Hypervisor],
         wall: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,

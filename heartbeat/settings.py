@@ -77,6 +77,11 @@ def printable(text: str, limit: int = 60) -> str:
     return ascii(text if len(text) <= limit else text[:limit] + "...")
 
 
+def plain(text: str, limit: int = 200) -> str:
+    """Another program's sentence, ASCII and bounded, without quotes around it: for the middle of one of ours."""
+    return printable(text, limit)[1:-1]
+
+
 def _number(option: Option, text: str) -> float:
     try:
         number = float(text)

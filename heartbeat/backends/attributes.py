@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from heartbeat.settings import printable
+from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
 
@@ -170,5 +170,6 @@ class Attributes:
             return f"{COMMAND} cannot be started: {error.strerror}"
         if ran.returncode == 0:
             return None
-        said = ran.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        return f"{COMMAND} ends with status {ran.returncode}: {printable(said, 160)}; check that the cluster runs here"
+        # Its message repeats the value; the reason is what follows, and stays the same for the same trouble.
+        said = ran.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2].rpartition(": ")[2]
+        return f"{COMMAND} ends with status {ran.returncode}: {plain(said)}; check that the cluster runs here"

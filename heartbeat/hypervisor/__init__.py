@@ -12,7 +12,7 @@ import libvirt
 from heartbeat.hypervisor.calls import Looks, Questions
 from heartbeat.hypervisor.link import Link
 from heartbeat.message import Message
-from heartbeat.settings import printable
+from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def unreachable(uri: str) -> str:
     try:
         libvirt.openReadOnly(uri).close()
     except libvirt.libvirtError as error:
-        return printable(error.get_error_message() or "no reason given", 200)
+        return plain(error.get_error_message() or "no reason given")
     return ""
 
 

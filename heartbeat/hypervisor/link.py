@@ -17,7 +17,7 @@ from heartbeat.hypervisor import events
 from heartbeat.message import About, Inventory, LinkDown, LinkUp, Message
 from heartbeat.observation import Observation, Seen, Stopped, Vanished
 from heartbeat.procfs import Process
-from heartbeat.settings import printable
+from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Link:
                 self._serve(watcher)
                 why = "libvirt closed the connection"
             except libvirt.libvirtError as error:
-                why = printable(error.get_error_message() or "no reason given", 200)
+                why = plain(error.get_error_message() or "no reason given")
             except Exception:
                 log.exception("reading libvirt failed; it is connected anew")
                 why = "a failure of ours, see the log"
