@@ -7,6 +7,10 @@ interpreter: `socket` alone would double what a monitor costs.
 import _socket
 import time
 
+TYPE_CHECKING = False  # as typing has it, without what it costs
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SOCKET = "/run/masakari-qga/control.sock"
 FRESH = 15000  # ms since the owner loop's last progress, up to which the helper counts as alive
 PATIENCE = 5.0  # s for one whole exchange
@@ -48,7 +52,7 @@ def exchange(line: bytes, path: str = SOCKET, patience: float = PATIENCE, larges
         size = 0
         while not parts or not parts[-1].endswith(b"\n"):
             connection.settimeout(_left(end))
-            part = connection.recv(65536)
+            part = connection.recv(4096 if not parts else 65536)
             size += len(part)
             if not part or size > largest:
                 raise Unanswered("the helper broke off its reply" if not part else "the helper's reply is too long")
@@ -93,7 +97,7 @@ def ping(path: str = SOCKET, patience: float = PATIENCE) -> Sign:
     raise Unanswered(f"the helper answers {ascii(reply[:40])[1:]} to a ping")
 
 
-def ask(request: dict[str, object], path: str = SOCKET, patience: float = PATIENCE) -> dict[str, object]:
+def ask(request: "Mapping[str, object]", path: str = SOCKET, patience: float = PATIENCE) -> dict[str, object]:
     """A request's reply, without its "ok". Raises Unanswered, and Refused with the helper's own words."""
     import json
 

@@ -1,0 +1,140 @@
+"""masakari-qga, the command: what it prints is for a terminal, and nothing that a guest says reaches it raw."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from heartbeat import __version__
+from qga_ra import client, command
+from qga_ra.supervision import Places
+
+GUEST = {
+    "uuid": "6f5e0a2c-0000-4000-8000-000000000001",
+    "name": "instance-00000001",
+    "state": "healthy",
+    "since": "2025-01-01T00:00:00+00:00",
+    "last_answer": "2025-01-01T00:00:10+00:00",
+    "armed": True,
+    "detail": "",
+    "incident": None,
+}
+INCIDENT = {
+    "id": 7,
+    "verdict": "hung",
+    "action": "recover",
+    "opened": "2025-01-01T00:00:20+00:00",
+    "deliveries": {"masakari": "pending", "attributes": "delivered"},
+}
+REPLY = {
+    "state": "ok",
+    "node": "node-1",
+    "version": "0.1.0",
+    "hostname": "compute-1",
+    "libvirt": {"connected": True, "since": "2025-01-01T00:00:00+00:00", "error": None},
+    "backends": [{"name": "masakari", "pending": 1, "error": "Keystone: 503", "delivered": 4}],
+    "guests": [
+        GUEST,
+        {**GUEST, "name": "instance-00000002", "state": "hung", "incident": INCIDENT},
+        {**GUEST, "name": "instance-00000003", "state": "suspect", "last_answer": None},
+    ],
+}
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    def with_reply(reply: object) -> None:
+        monkeypatch.setattr(client, "ask", lambda request, path: reply)
+
+    return with_reply
+
+
+def status(capsys, *arguments: str) -> str:
+    assert command.main(["status", *arguments], Places("/nowhere")) == 0
+    return capsys.readouterr().out
+
+
+def test_status_shows_each_guest_and_what_is_reported_about_it(answer, capsys):
+    answer(REPLY)
+    lines = status(capsys).splitlines()
+    assert lines[0] == "node      node-1, known to Masakari as compute-1"
+    assert lines[2] == "libvirt   connected since 2025-01-01T00:00:00+00:00"
+    assert lines[3] == "backend   masakari: 4 delivered, 1 pending: Keystone: 503"
+    table = lines[5:]
+    assert [line.split()[1] for line in table] == [
+        *("NAME", "instance-00000002", "instance-00000003", "instance-00000001")
+    ]
+    assert table[1].endswith("hung, recover: masakari pending, attributes delivered")
+    assert table[2].endswith("  -                          -")
+    assert GUEST["uuid"] in table[3]
+
+
+def test_status_for_programs_is_all_of_it_as_json(answer, capsys):
+    answer(REPLY)
+    assert json.loads(status(capsys, "--json")) == REPLY
+
+
+def test_a_name_with_control_characters_does_not_reach_the_terminal(answer, capsys):
+    evil = {**GUEST, "name": "\x1b]0;owned\x07\r\nnode x \u202e" + "y" * 5000, "incident": {"verdict": "\x1b[2J"}}
+    answer({**REPLY, "guests": [evil]})
+    for text in (status(capsys), status(capsys, "--json")):
+        assert text.isascii()
+        assert text.replace("\n", "").isprintable()
+    answer({**REPLY, "guests": [evil]})
+    assert len(status(capsys).splitlines()) == 7
+    answer({**REPLY, "guests": [evil]})
+    assert max(map(len, status(capsys).splitlines())) < 300
+
+
+@pytest.mark.parametrize("reply", [{}, {"guests": 5, "libvirt": [], "backends": {}}, {"guests": [None, {"x": 1}]}])
+def test_a_reply_of_another_version_is_shown_as_far_as_it_goes(answer, capsys, reply):
+    answer(reply)
+    assert "not connected" in status(capsys)
+
+
+def test_a_node_without_guests_says_so(answer, capsys):
+    answer({**REPLY, "guests": []})
+    assert status(capsys).splitlines()[-1] == "no guests"
+
+
+def test_a_helper_that_does_not_run_is_a_clear_message_and_1(tmp_path, capsys):
+    assert command.main(["status"], Places(str(tmp_path))) == 1
+    assert "the helper does not run on this node" in capsys.readouterr().err
+
+
+def test_a_stuck_helper_is_a_clear_message_and_1(monkeypatch, capsys):
+    def stuck(request, path):
+        raise client.Unanswered("the helper does not answer within 5 s: stopped or stuck")
+
+    monkeypatch.setattr(client, "ask", stuck)
+    assert command.main(["status"], Places("/nowhere")) == 1
+    assert capsys.readouterr().err == "masakari-qga: the helper does not answer within 5 s: stopped or stuck\n"
+
+
+@pytest.mark.parametrize(("name", "option"), [("show-config", "--show-config"), ("check", "--check")])
+def test_what_the_helper_knows_best_is_asked_of_its_own_program(fp, name, option):
+    argv = ["/usr/bin/python3", "-I", "/usr/lib/masakari-qga/heartbeat", "--config", "/etc/x", option]
+    fp.register(argv, returncode=3)
+    assert command.main([name, "--config", "/etc/x"]) == 3
+
+
+def test_the_version_is_the_installed_one(capsys):
+    with pytest.raises(SystemExit) as end:
+        command.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"masakari-qga {__version__}\n"
+
+
+def test_a_wrong_command_line_is_explained(capsys):
+    with pytest.raises(SystemExit) as end:
+        command.main([])
+    assert end.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_the_installed_script_finds_its_code_in_the_private_directory():
+    script = (Path(__file__).parents[2] / "qga_ra" / "masakari-qga").read_text()
+    assert script.startswith("#!/usr/bin/python3 -IS\n")
+    assert '"/usr/lib/masakari-qga"' in script
