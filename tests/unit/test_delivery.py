@@ -1,0 +1,390 @@
+"""A courier brings every report, in order, once, and never one that does not hold any more."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from heartbeat.backends import Delivered, Later, Report
+from heartbeat.delivery import GONE, NOT_NOW, STANDS, Courier
+from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Open
+from heartbeat.ledger import Ledger, LedgerError
+
+OPENED = "2026-11-20T05:00:00+00:00"
+REFERENCE = "25efc0bf-1659-4c83-b4e6-4e0e6d0f0bff"
+DOWN = Later("no answer", whole=True)
+LOST = Later("no answer in time", uncertain=True, whole=True)
+REFUSED = Later("invalid; correct it", 60.0)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wall(self) -> str:
+        return f"2026-11-20T05:{int(self.now - 1000) // 60:02}:{int(self.now - 1000) % 60:02}+00:00"
+
+
+class Receiver:
+    """A backend. outcomes: what the next reports meet; after them all are accepted."""
+
+    name = "masakari"
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.outcomes: list = []
+        self.prepared: list = []
+        self.refused: set[str] = set()
+        self.closed = 0
+
+    def prepare(self):
+        return self.prepared.pop(0) if self.prepared else None
+
+    def deliver(self, report):
+        self.reports.append(report)
+        if report.uuid in self.refused:
+            return REFUSED
+        return self.outcomes.pop(0) if self.outcomes else Delivered(REFERENCE)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def interrupt(self) -> None:
+        pass
+
+    def sent(self) -> list[tuple[int, str, bool]]:
+        made = [(report.id, report.generated_time[14:19], report.resend) for report in self.reports]
+        self.reports.clear()
+        return made
+
+
+class Desk:
+    """A courier with all around it, and no thread: the test makes its steps."""
+
+    def __init__(self, directory: str) -> None:
+        self.ledger, self.clock, self.receiver = Ledger(directory), Clock(), Receiver()
+        self.answers: dict[int, object] = {}
+        self.courier = self.hire()
+
+    def hire(self) -> Courier:
+        return Courier(
+            self.receiver, self.ledger, lambda: "compute1", self.confirm, self.clock.wall, self.clock, lambda: 0.0
+        )
+
+    def confirm(self, incident: int) -> str:
+        answer = self.answers.get(incident, STANDS)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    def fail(self, *guests: str, verdict: str = HUNG) -> None:
+        changes = [Open(guest, "vm", "i1", verdict, RECOVER, "{}") for guest in guests]
+        self.ledger.apply(changes, self.clock.wall(), {RECOVER: ["masakari"]})
+
+    def close(self, incident: int) -> None:
+        self.ledger.apply([Close(incident, "answers again")], self.clock.wall(), {})
+
+    def until_idle(self, seconds: float = 0.0) -> list[tuple[int, str, bool]]:
+        """Lets `seconds` pass, in the courier's own steps, and all that is due happen. Returns what was sent."""
+        end = self.clock.now + seconds
+        while True:
+            wait = self.courier.step()
+            if self.clock.now + wait > end:
+                self.clock.now = end
+                return self.receiver.sent()
+            self.clock.now += wait
+
+    def states(self) -> dict[int, str]:
+        found = self.ledger.deliveries(range(1, 20))
+        return {incident: status["masakari"] for incident, status in found.items() if status}
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(str(tmp_path))
+    yield desk
+    desk.ledger.close()
+
+
+def test_a_report_says_what_the_ledger_says(desk):
+    desk.fail("guest", verdict=QEMU_DIED)
+    desk.clock.now += 5
+    desk.courier.step()
+    assert desk.receiver.reports == [Report(1, "guest", QEMU_DIED, OPENED, "compute1", False, "")]
+    assert desk.states() == {1: "delivered"}
+    assert desk.courier.status() == {"name": "masakari", "pending": 0, "delivered": 1, "error": None}
+
+
+def test_all_guests_are_reported_at_once_and_each_only_once(desk):
+    desk.fail(*(f"guest-{number}" for number in range(15)))
+    assert [number for number, _, _ in desk.until_idle()] == list(range(1, 16))
+    assert desk.until_idle(3600) == []
+
+
+def test_a_report_is_in_the_ledger_before_it_is_sent(desk):
+    desk.fail("guest")
+    seen = []
+    desk.receiver.deliver = lambda report: seen.append(desk.ledger.attempt(1)) or Delivered("")
+    desk.courier.step()
+    assert seen[0].number == 2, "the attempt that was being made was the first"
+    assert seen[0].uncertain
+
+
+@pytest.mark.parametrize("answer", [NOT_NOW, TimeoutError()], ids=["suspect", "owner busy"])
+def test_a_guest_of_which_we_are_not_sure_now_is_not_reported_now(desk, answer):
+    desk.fail("guest", "other")
+    desk.answers[1] = answer
+    assert desk.until_idle(10) == [(2, "00:00", False)]
+    desk.answers.clear()
+    assert desk.until_idle(2) == [(1, "00:00", False)]
+
+
+def test_a_guest_that_has_recovered_is_not_reported(desk):
+    desk.fail("guest")
+    desk.answers[1] = GONE
+    assert desk.until_idle(60) == []
+    desk.close(1)
+    assert desk.until_idle(600) == []
+    assert desk.states() == {1: "expired"}
+
+
+def test_an_incident_closed_right_after_it_was_confirmed_is_not_sent(desk):
+    desk.fail("guest")
+    desk.confirm = lambda incident: desk.close(incident) or STANDS
+    desk.courier = desk.hire()
+    assert desk.until_idle(600) == []
+
+
+def test_each_attempt_looks_at_the_guest_again(desk):
+    desk.fail("guest")
+    desk.receiver.outcomes = [LOST]
+    assert len(desk.until_idle()) == 1
+    desk.answers[1] = GONE
+    assert desk.until_idle(600) == []
+
+
+def test_what_may_have_arrived_is_sent_again_unchanged_as_a_resend(desk):
+    desk.fail("guest")
+    desk.receiver.outcomes = [LOST, Later("refused", 60.0), Delivered("")]
+    assert desk.until_idle(600) == [(1, "00:00", False), (1, "00:00", True), (1, "00:00", True)]
+    assert desk.states() == {1: "delivered"}
+
+
+def test_what_surely_did_not_arrive_is_no_resend(desk):
+    desk.fail("guest")
+    desk.receiver.outcomes = [DOWN]
+    assert desk.until_idle(10) == [(1, "00:00", False), (1, "00:00", False)]
+
+
+def test_a_new_courier_knows_what_the_old_one_may_have_sent(desk):
+    desk.fail("guest")
+    desk.receiver.outcomes = [LOST]
+    desk.until_idle()
+    desk.courier = desk.hire()
+    assert desk.until_idle() == [(1, "00:00", True)]
+
+
+def test_a_second_failure_within_the_receivers_window_is_reported_with_a_new_time_if_it_still_holds(desk):
+    desk.fail("guest")
+    desk.receiver.outcomes = [Later("duplicate", 181.0, renew=True)]
+    assert desk.until_idle(180.5) == [(1, "00:00", False)]
+    desk.answers[1] = NOT_NOW
+    assert desk.until_idle(10) == []
+    desk.answers.clear()
+    assert desk.until_idle(10) == [(1, "03:11", False)]
+    assert desk.ledger.open_incidents()[0].opened == OPENED
+
+
+def test_a_new_time_is_kept_for_the_resends_of_it(desk):
+    desk.fail("guest")
+    desk.receiver.outcomes = [Later("duplicate", 181.0, renew=True), LOST]
+    assert [time for _, time, _ in desk.until_idle(200)] == ["00:00", "03:01", "03:01"]
+
+
+def test_the_receiver_learns_of_the_guests_report_before_this_one(desk):
+    desk.fail("guest")
+    desk.until_idle(100)
+    desk.close(1)
+    desk.fail("guest")
+    desk.courier.step()
+    assert desk.receiver.reports[0].previous == OPENED
+
+
+def test_a_report_that_is_refused_holds_up_nobody_else(desk, caplog):
+    desk.fail("bad", "good")
+    desk.receiver.refused = {"bad"}
+    sent = desk.until_idle(200)
+    assert [number for number, _, _ in sent] == [1, 2, 1, 1, 1]
+    assert desk.courier.status()["error"] == "invalid; correct it"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "masakari: incident 1 (hung, guest bad) is not reported yet: invalid; correct it"
+    ]
+
+
+def test_the_reports_of_one_guest_keep_their_order(desk):
+    desk.fail("guest")
+    desk.fail("guest", verdict=QEMU_DIED)
+    desk.receiver.outcomes = [REFUSED]
+    assert [number for number, _, _ in desk.until_idle(100)] == [1, 1, 2]
+
+
+def test_a_receiver_that_is_down_is_asked_less_and_less_often_and_not_for_each_guest(desk):
+    desk.fail(*(f"guest-{number}" for number in range(50)))
+    desk.receiver.prepared = [DOWN] * 9
+    times = []
+    while desk.receiver.prepared:
+        times.append(desk.clock.now - 1000)
+        assert desk.until_idle(desk.courier.step()) == []
+    assert times[:7] == [0, 1, 3, 7, 15, 31, 63]
+    assert desk.courier.status()["error"] == "no answer"
+    assert len(desk.until_idle(60)) == 50, "when it is back all go at once"
+    assert desk.courier.status()["error"] is None
+
+
+def test_an_outage_is_logged_when_it_begins_and_when_it_ends(desk, caplog):
+    caplog.set_level("INFO")
+    desk.fail("guest")
+    desk.receiver.prepared = [DOWN, DOWN, Later("wrong password", whole=True), DOWN]
+    desk.until_idle(600)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "masakari: nothing can be reported, it is tried again: no answer"),
+        ("WARNING", "masakari: nothing can be reported, it is tried again: wrong password"),
+        ("WARNING", "masakari: nothing can be reported, it is tried again: no answer"),
+        ("INFO", f"masakari: incident 1 (hung, guest guest) reported: {REFERENCE}"),
+        ("INFO", "masakari: reports are taken again."),
+    ]
+
+
+def test_a_report_that_hangs_lets_another_guests_go_first_the_next_time(desk):
+    desk.fail("guest-1", "guest-2")
+    desk.receiver.outcomes = [LOST]
+    assert [number for number, _, _ in desk.until_idle(10)] == [1, 2, 1]
+
+
+def test_a_time_that_the_receiver_asks_for_is_granted(desk):
+    desk.fail("guest")
+    desk.receiver.outcomes = [Later("busy", 40.0, whole=True)]
+    assert len(desk.until_idle(39)) == 1
+    assert len(desk.until_idle(1)) == 1
+
+
+def test_nodes_do_not_come_back_all_at_once(desk):
+    desk.courier._chance = lambda: 1.0
+    desk.fail("guest")
+    desk.receiver.outcomes = [Later("busy", 40.0, whole=True)]
+    assert len(desk.until_idle(49)) == 1
+    assert len(desk.until_idle(1)) == 1
+
+
+def test_new_settings_are_tried_at_once(desk):
+    desk.fail("guest", "other")
+    desk.receiver.outcomes = [Later("wrong password", 300.0, whole=True)]
+    desk.until_idle(10)
+    desk.courier.wake()
+    assert desk.until_idle() == []
+    desk.courier.wake(afresh=True)
+    assert len(desk.until_idle()) == 2
+
+
+def test_trouble_is_forgotten_with_the_last_report_that_had_it(desk):
+    desk.fail("guest")
+    desk.receiver.prepared = [Later("wrong password", 300.0, whole=True)]
+    desk.until_idle()
+    desk.close(1)
+    desk.fail("other")
+    desk.close(2)
+    desk.courier.step()
+    assert desk.courier.status() == {"name": "masakari", "pending": 0, "delivered": 0, "error": None}
+    desk.fail("third")
+    assert len(desk.until_idle()) == 1
+
+
+def test_what_the_backend_holds_is_given_back_two_minutes_after_the_last_use(desk):
+    assert desk.until_idle(1000) == []
+    assert desk.receiver.closed == 0
+    desk.fail("guest")
+    desk.until_idle(119)
+    assert desk.receiver.closed == 0
+    desk.until_idle(1)
+    assert desk.receiver.closed == 1
+    desk.until_idle(1000)
+    assert desk.receiver.closed == 1
+
+
+def test_an_accepted_report_that_cannot_be_recorded_is_recorded_later_and_not_sent_again(desk, caplog):
+    caplog.set_level("INFO")
+    desk.fail("guest")
+    desk.ledger.delivered, delivered = broken(LedgerError("/x", "disk full; make room")), desk.ledger.delivered
+    for _ in range(3):
+        assert desk.courier._guarded_step() == 5
+    assert desk.courier.status()["error"] == "ledger /x: disk full; make room"
+    desk.ledger.delivered = delivered
+    desk.courier._guarded_step()
+    assert len(desk.receiver.reports) == 1
+    assert desk.states() == {1: "delivered"}
+    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR", "INFO"]
+
+
+def test_nothing_is_sent_that_the_ledger_does_not_know_of(desk):
+    desk.fail("guest")
+    desk.ledger.attempt, attempt = broken(LedgerError("/x", "disk full")), desk.ledger.attempt
+    desk.courier._guarded_step()
+    assert desk.receiver.reports == []
+    desk.ledger.attempt = attempt
+    desk.courier._guarded_step()
+    assert len(desk.receiver.reports) == 1
+
+
+def test_a_bug_of_ours_is_shown_logged_once_and_does_not_end_the_courier(desk, caplog):
+    desk.fail("guest")
+    desk.answers[1] = KeyError("a bug")
+    for _ in range(3):
+        assert desk.courier._guarded_step() == 30
+    assert desk.courier.status()["error"] == "KeyError('a bug')"
+    assert len(caplog.records) == 1
+    desk.answers.clear()
+    desk.courier._guarded_step()
+    assert desk.courier.status()["error"] is None
+    assert desk.states() == {1: "delivered"}
+
+
+def broken(error):
+    def call(*_, **__):
+        raise error
+
+    return call
+
+
+def test_the_thread_delivers_when_woken_and_ends_when_told(tmp_path):
+    desk, arrived = Desk(str(tmp_path)), threading.Semaphore(0)
+    desk.receiver.deliver = lambda report: arrived.release() or Delivered("")
+    desk.courier.start()
+    for guest in ("guest", "other"):
+        desk.fail(guest)
+        desk.courier.wake()
+        assert arrived.acquire(timeout=60)
+    desk.courier.stop(seconds=60)
+    assert not desk.courier._thread.is_alive()
+    assert desk.receiver.closed == 1
+    desk.ledger.close()
+
+
+def test_a_report_that_nobody_answers_does_not_hold_up_the_end(tmp_path):
+    desk, asked, cut = Desk(str(tmp_path)), threading.Event(), threading.Event()
+
+    def deliver(report):
+        asked.set()
+        cut.wait()
+        return LOST
+
+    desk.receiver.deliver, desk.receiver.interrupt = deliver, cut.set
+    desk.fail("guest")
+    desk.courier.start()
+    assert asked.wait(60)
+    desk.courier.stop(seconds=0.1)
+    desk.courier._thread.join(60)
+    assert desk.ledger.attempt(1).uncertain
+    desk.ledger.close()
