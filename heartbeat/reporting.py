@@ -107,14 +107,14 @@ class Reporting:
         if self._courier:
             self._courier.wake(afresh=True)
             if not (self._config["masakari.auth_url"] or self._config.api.get("auth_url")):
-                log.warning("masakari: no credentials; set masakari.auth_url, username and password in %s", self._config.path)
-        times = [self._config.number(f"attributes.{name}") for name in ("dampening", "reassert")]
+                log.warning("masakari: no credentials; set masakari.auth_url, ... in %s", self._config.path)
+        dampening, reassert = (self._config.number(f"attributes.{name}") for name in ("dampening", "reassert"))
         if "attributes" not in wanted and self._attributes:
             self._attributes.stop()
             self._attributes = None
         elif "attributes" in wanted and self._attributes:
-            self._attributes.configure(self._node, *times)
+            self._attributes.configure(self._node, dampening, reassert)
         elif "attributes" in wanted:
-            self._attributes = Attributes(self._node, *times)
+            self._attributes = Attributes(self._node, dampening, reassert)
             self._attributes.show(summary(*self._shown))
             self._attributes.start()
