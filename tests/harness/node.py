@@ -1,0 +1,96 @@
+"""A compute node in a cell, with the installed package: libvirtd, guests, a cluster of one, and Masakari's endpoint."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.harness.cluster import PATH, Cluster
+from tests.harness.endpoint import Endpoint
+from tests.harness.helper import ini
+from tests.harness.hypervisor import Libvirtd
+from tests.harness.wait import until
+
+RESOURCE = "qga-monitor"
+AGENT = "/usr/lib/ocf/resource.d/masakari/qga"
+CONFIG = Path("/etc/masakari-qga/masakari-qga.conf")
+
+
+class Node:
+    """Use as a context manager. sections: what the configuration file holds besides the way to the endpoint."""
+
+    def __init__(self, **sections: Mapping[str, object]) -> None:
+        self.endpoint, self.libvirtd, self.cluster = Endpoint(), Libvirtd(), Cluster()
+        self._sections = sections
+
+    def __enter__(self) -> Node:
+        self.endpoint.open()
+        self.configure(**self._sections)
+        self.libvirtd.start()
+        self.cluster.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cluster.stop()
+        self.libvirtd.teardown()
+        self.endpoint.refuse()
+
+    def configure(self, **sections: Mapping[str, object]) -> None:
+        """Write the configuration file as an operator would, with these options besides the credentials."""
+        parts: dict[str, dict[str, object]] = {
+            "masakari": {"auth_url": self.endpoint.auth_url, "username": "masakari", "password": "secret"},
+            "log": {"to": "/var/log/masakari-qga.log", "level": "debug"},
+        }
+        for name, options in sections.items():
+            parts.setdefault(name, {}).update(options)
+        CONFIG.parent.mkdir(exist_ok=True)
+        CONFIG.write_text(ini(parts))
+        CONFIG.chmod(0o640)
+
+    def create(self, *parameters: str) -> None:
+        """`pcs resource create ... clone`, and wait until it runs."""
+        self.cluster.pcs("resource", "create", RESOURCE, "ocf:masakari:qga", *parameters, "clone")
+        self.cluster.wait_role(RESOURCE, "Started")
+
+    def agent(self, action: str, *, seconds: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the installed agent by hand, as `crm_resource --force-*` would."""
+        variables = {**PATH, "OCF_ROOT": "/usr/lib/ocf", "OCF_RESOURCE_INSTANCE": RESOURCE, **environment}
+        return subprocess.run([AGENT, action], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=seconds, cwd="/")
+
+    def status(self) -> dict[str, Any]:
+        """`masakari-qga status --json`. Raises AssertionError if it fails."""
+        ran = subprocess.run(["masakari-qga", "status", "--json"], env=PATH, capture_output=True, text=True, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+        return dict(json.loads(ran.stdout))
+
+    def table(self) -> str:
+        """`masakari-qga status`, as an operator sees it."""
+        ran = subprocess.run(["masakari-qga", "status"], env=PATH, capture_output=True, text=True, timeout=60)
+        return ran.stdout + ran.stderr
+
+    def state(self, uuid: str) -> str:
+        return next((guest["state"] for guest in self.status()["guests"] if guest["uuid"] == uuid), "not known")
+
+    def wait_state(self, uuid: str, state: str, seconds: float = 90.0) -> None:
+        until(lambda: self.state(uuid) == state, f"guest {uuid} to be {state}", seconds, 0.2, (AssertionError,))
+
+    def wait_attribute(self, name: str, value: str | None, seconds: float = 60.0) -> None:
+        """Until the cluster shows this value of a node attribute; None: until it shows none."""
+        until(lambda: self.cluster.attributes().get(name) == value, f"node attribute {name} to be {value}", seconds, 0.2)
+
+    @staticmethod
+    def helper() -> int:
+        """The pid of the helper that holds the lock, in the kernel's word. Raises ProcessLookupError."""
+        try:
+            inode = os.stat("/run/masakari-qga/lock").st_ino
+        except FileNotFoundError:
+            raise ProcessLookupError("there is no lock") from None
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and fields[-3].rpartition(":")[2] == str(inode) and fields[1] != "->":
+                return int(fields[-4])
+        raise ProcessLookupError("nobody holds the lock")
