@@ -85,7 +85,7 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, on_crash: s
     if watchdog:
         devices.append(f"<watchdog model='i6300esb' action='{watchdog}'/>")
     if nic:
-        devices.append("<interface type='ethernet'><model type='virtio'/></interface>")
+        devices.append("<interface type='ethernet'><model type='virtio'/><rom enabled='no'/></interface>")
     if disk:
         if not Path(disk).exists():
             with open(disk, "wb") as file:

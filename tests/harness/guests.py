@@ -11,6 +11,7 @@ import random
 import re
 import signal
 import socket
+import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -155,9 +156,10 @@ class Guest:
         self.domain.resume()
 
     def shell(self, line: str, seconds: float = 20.0) -> Reply:
-        """A shell line in the guest, over its second serial port: the agent has no part in it.
+        """A shell line in the guest, over its second serial port: the agent has no part in it. It is there as soon as
+        the agent answers for the first time; a line sent while the guest boots may be lost.
 
-        Raises Overdue if the guest does not finish it in time, ConnectionError if QEMU is or goes away.
+        Raises Overdue if the guest does not finish it in time, an OSError if QEMU is or goes away.
         """
         token, got = f"{random.getrandbits(48):x}", b""
         deadline = time.monotonic() + seconds
@@ -259,7 +261,7 @@ class Guest:
         self._run("bark")
 
     def fill_disk(self) -> None:
-        """Write to its disk (hardware option `disk='small'`) until the host has no room left for it."""
+        """Write to its disk (hardware option `disk`, on a file system made by `cramped`) until the host has no room."""
         self.tell("dd if=/dev/zero of=/dev/vda bs=64k; sync")
 
     def kill_qemu(self) -> None:
@@ -283,7 +285,11 @@ class Guest:
     def _control(self) -> socket.socket:
         control = socket.socket(socket.AF_UNIX)
         control.settimeout(10)
-        control.connect(domain_xml.control_socket(self.name))
+        try:
+            control.connect(domain_xml.control_socket(self.name))
+        except OSError:
+            control.close()
+            raise
         return control
 
     def _dark(self) -> None:
@@ -291,12 +297,17 @@ class Guest:
         def silent() -> bool:
             try:
                 self.shell(":", 0.5)
-            except Overdue:
-                return True
-            except OSError:
+            except (Overdue, OSError):
                 return True
             return False
         until(lambda: silent() and silent(), f"{self.name} to go dark")
+
+
+def cramped(folder: Path, mib: int = 2) -> Path:
+    """A file system with room for so much of a guest's disk only; path of the disk on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)], check=True)
+    return folder / "disk.img"
 
 
 def boot(number: int, **hardware: object) -> Guest:
