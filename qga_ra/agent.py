@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from qga_ra import attributes, client, liveness, supervision
+from qga_ra import attributes, client, supervision
 from qga_ra.errors import GENERIC, NOT_RUNNING, PERMISSION, PREFIX, SUCCESS, UNIMPLEMENTED, Failure
 from qga_ra.parameters import Invocation, invocation, validate
 from qga_ra.supervision import Places
@@ -28,7 +28,7 @@ def start(given: Invocation, places: Places) -> int:
     validate(given)
     os.makedirs(places.run, 0o700, exist_ok=True)
     with supervision.exclusive(f"{places.run}/agent.lock", given.until(0.5)):
-        code, why = liveness.state(places.run, _patience(given))
+        code, why = client.state(places.run, _patience(given))
         if code == SUCCESS:  # it survived Pacemaker, or the package was upgraded around it
             warn(why, *_reloaded(given, places))
             return SUCCESS
@@ -36,7 +36,7 @@ def start(given: Invocation, places: Places) -> int:
             warn(why)
         supervision.stop(places, given.until(0.5), given.until(0.75))
         supervision.launch(places, given)
-        code, why = liveness.state(places.run, _patience(given))
+        code, why = client.state(places.run, _patience(given))
         if code != SUCCESS:
             raise Failure(GENERIC, f"the helper got ready and then did not answer: {why or 'it is gone'}")
     return SUCCESS
@@ -63,7 +63,7 @@ def stop(given: Invocation, places: Places) -> int:
 
 def monitor(given: Invocation, places: Places) -> int:
     """0: alive and making progress. 7: surely not there. 1: anything between."""
-    code, why = liveness.state(places.run)
+    code, why = client.state(places.run)
     if code == GENERIC:
         raise Failure(code, why)
     warn(why)
@@ -73,7 +73,7 @@ def monitor(given: Invocation, places: Places) -> int:
 def reload_agent(given: Invocation, places: Places) -> int:
     """Passes changed parameters to the running helper, which keeps all that it knows about the guests."""
     validate(given)
-    if liveness.state(places.run, _patience(given))[0] == NOT_RUNNING:
+    if client.state(places.run, _patience(given))[0] == NOT_RUNNING:
         raise Failure(NOT_RUNNING, "the helper does not run; start the resource")
     with supervision.exclusive(f"{places.run}/agent.lock", given.until(0.5)):
         troubles = _reloaded(given, places)

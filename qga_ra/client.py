@@ -1,19 +1,27 @@
-"""Asks the helper over its control socket.
+"""Asks the helper: whether it lives, which is all that a monitor does, and anything else over its control socket.
 
-A monitor comes through here every few seconds on every compute node, so nothing is imported but what is built into the
-interpreter: `socket` alone would double what a monitor costs.
+Every compute node pays for a monitor every few seconds, most of it for starting Python at all. So this one module is
+all that a monitor loads, it imports nothing but what is built into the interpreter (`socket` alone would double the
+cost), and what only a broken helper needs is imported when it is broken.
 """
 
 import _socket
+import posix
 import time
+
+from heartbeat import __version__
 
 TYPE_CHECKING = False  # as typing has it, without what it costs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SOCKET = "/run/masakari-qga/control.sock"
+RUN_DIRECTORY = "/run/masakari-qga"
+SOCKET = f"{RUN_DIRECTORY}/control.sock"
 FRESH = 15000  # ms since the owner loop's last progress, up to which the helper counts as alive
 PATIENCE = 5.0  # s for one whole exchange
+PREFIX = b"ocf-exit-reason:"
+NOT_RUNNING = 7
+FREE, HELD, MISSING = "free", "held", "missing"  # of the lock
 LARGEST = 16 << 20  # bytes of a reply: ten thousand guests with incidents take a third of it
 
 
@@ -27,17 +35,6 @@ class Unanswered(Exception):
 
 class Refused(Exception):
     """The helper answered, and declined; the text is its own and for people."""
-
-
-class Sign:
-    """A sign of life. age: ms since the owner loop made progress."""
-
-    def __init__(self, age: int, version: str, pid: int) -> None:
-        self.age, self.version, self.pid = age, version, pid
-
-    @property
-    def fresh(self) -> bool:
-        return self.age <= FRESH
 
 
 def exchange(line: bytes, path: str = SOCKET, patience: float = PATIENCE, largest: int = LARGEST) -> bytes:
@@ -88,13 +85,67 @@ def _left(end: float) -> float:
     return left
 
 
-def ping(path: str = SOCKET, patience: float = PATIENCE) -> Sign:
-    """The helper's sign of life, fresh or not. Raises Unanswered."""
+def ping(path: str = SOCKET, patience: float = PATIENCE) -> tuple[int, str, int]:
+    """The helper's sign of life: ms since its owner loop made progress, its version, its pid. Raises Unanswered."""
     reply = exchange(b"ping\n", path, patience, 256)
     words = reply.split()
     if len(words) == 4 and words[0] == b"alive" and words[1].isdigit() and words[3].isdigit():
-        return Sign(int(words[1]), ascii(words[2])[2:-1], int(words[3]))
+        return int(words[1]), ascii(words[2])[2:-1], int(words[3])
     raise Unanswered(f"the helper answers {ascii(reply[:40])[1:]} to a ping")
+
+
+def state(run: str = RUN_DIRECTORY, patience: float = PATIENCE) -> tuple[int, str]:
+    """The exit code of a monitor, 0, 7 or 1, and why, for people: the reason of a 1, or what is to be said beside a 0.
+
+    7 is said only if the helper is surely not there: its lock, which it holds for life and which dies with it, is free.
+    """
+    try:
+        age, version, pid = ping(f"{run}/control.sock", patience)
+    except Unanswered as error:
+        why, absent = error.why, error.absent
+    else:
+        if age > FRESH:
+            return 1, f"the helper, process {pid}, makes no progress since {age // 1000} s: stuck; restart it"
+        if version != __version__:
+            return 0, f"helper {version:.20} is running, {__version__} is installed: restart it when convenient"
+        return 0, ""
+    try:
+        lock = look(f"{run}/lock")
+    except OSError as error:
+        return 1, f"{run}/lock cannot be examined: {error.strerror}"
+    if lock == FREE or (lock == MISSING and absent):
+        return NOT_RUNNING, ""
+    return 1, f"{why} (its lock is {lock})"
+
+
+def look(lock: str) -> str:
+    """FREE, HELD or MISSING. Raises OSError if that cannot be known, as with a lock that is a symbolic link."""
+    import fcntl
+
+    try:
+        descriptor = posix.open(lock, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return MISSING
+    try:
+        # Held for an instant, which a starting helper allows for by trying again.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return HELD
+    finally:
+        posix.close(descriptor)
+    return FREE
+
+
+def monitor() -> int:
+    """The monitor action. The exit code; a reason goes to stderr."""
+    code, why = state()
+    if why:
+        prefix = posix.environ.get(b"OCF_EXIT_REASON_PREFIX", PREFIX) if code else b"masakari-qga: "
+        try:
+            posix.write(2, prefix + why.encode("ascii", "replace")[:128] + b"\n")
+        except OSError:
+            pass  # nobody reads; the exit code says it too
+    return code
 
 
 def ask(request: "Mapping[str, object]", path: str = SOCKET, patience: float = PATIENCE) -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from heartbeat import __version__, settings
-from qga_ra import client, liveness
+from qga_ra import client
 from qga_ra.supervision import ENVIRONMENT, Places
 
 COLUMNS = ("UUID", "NAME", "STATE", "SINCE", "LAST ANSWER", "REPORTED")
@@ -26,8 +26,8 @@ def status(options: argparse.Namespace, places: Places) -> int:
     except client.Refused as error:
         return complain(f"the helper refuses: {plain(error, 200)}")
     except client.Unanswered as error:
-        code, why = liveness.state(places.run, patience=1) if error.absent else (1, "")
-        if code == liveness.NOT_RUNNING:
+        code, why = client.state(places.run, patience=1) if error.absent else (1, "")
+        if code == client.NOT_RUNNING:
             return complain("the helper does not run on this node. With Pacemaker: pcs resource; its log: syslog")
         return complain(why or error.why)
     if options.json:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from qga_ra import liveness
+from qga_ra import client
 
 PROC = "/proc"
 
@@ -127,6 +127,6 @@ def _pythons() -> Iterator[int]:
 def gone(lock: str) -> bool:
     """Whether nobody holds the lock. What cannot even be opened is nobody's: the helper could not have either."""
     try:
-        return liveness.look(lock) != liveness.HELD
+        return client.look(lock) != client.HELD
     except OSError:
         return True

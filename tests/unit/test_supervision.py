@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from qga_ra import holder, liveness, supervision
+from qga_ra import client, holder, supervision
 from qga_ra.errors import Failure
 from qga_ra.parameters import Invocation
 from qga_ra.supervision import ENVIRONMENT, Places
@@ -127,7 +127,7 @@ def test_a_started_helper_has_nothing_of_ours(running, places):
 
 def test_a_started_helper_is_ready_when_launch_returns(running, places):
     running()
-    assert liveness.state(places.run) == (0, "")
+    assert client.state(places.run) == (0, "")
 
 
 def test_the_last_words_of_an_earlier_helper_are_forgotten(running, places):
