@@ -38,6 +38,10 @@ class Wait(NamedTuple):
     whole: bool = False
 
 
+# Not the clock's present time: compared with a reading of the clock made a moment before, that would still lie ahead.
+AT_ONCE = Wait(float("-inf"))
+
+
 class Courier:
     """The thread of one backend. wake(), stop() and status() are for any thread.
 
@@ -153,7 +157,7 @@ class Courier:
         return sorted(first.values(), key=lambda delivery: self._wait_of(delivery).failures)
 
     def _wait_of(self, delivery: Delivery) -> Wait:
-        return self._waits.get(delivery.id, Wait(self._clock()))
+        return self._waits.get(delivery.id, AT_ONCE)
 
     def _attempt(self, delivery: Delivery) -> bool:
         """Whether it was delivered."""
