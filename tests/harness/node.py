@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.harness.wait import until
 
 RESOURCE = "qga-monitor"
 AGENT = "/usr/lib/ocf/resource.d/masakari/qga"
+LOG = "/var/log/masakari-qga.log"
 CONFIG = Path("/etc/masakari-qga/masakari-qga.conf")
 
 
@@ -33,7 +35,9 @@ class Node:
         self.cluster.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind:
+            print(f"--- the helper's log\n{self.log()}---", file=sys.stderr)
         self.cluster.stop()
         self.libvirtd.teardown()
         self.endpoint.refuse()
@@ -42,7 +46,7 @@ class Node:
         """Write the configuration file as an operator would, with these options besides the credentials."""
         parts: dict[str, dict[str, object]] = {
             "masakari": {"auth_url": self.endpoint.auth_url, "username": "masakari", "password": "secret"},
-            "log": {"to": "/var/log/masakari-qga.log", "level": "debug"},
+            "log": {"to": LOG, "level": "debug"},
         }
         for name, options in sections.items():
             parts.setdefault(name, {}).update(options)
@@ -81,6 +85,12 @@ class Node:
     def wait_attribute(self, name: str, value: str | None, seconds: float = 60.0) -> None:
         """Until the cluster shows this value of a node attribute; None: until it shows none."""
         until(lambda: self.cluster.attributes().get(name) == value, f"node attribute {name} to be {value}", seconds, 0.2)
+
+    @staticmethod
+    def log() -> str:
+        """The helper's own log."""
+        path = Path(LOG)
+        return path.read_text() if path.exists() else ""
 
     @staticmethod
     def helper() -> int:
