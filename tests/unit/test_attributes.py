@@ -112,16 +112,14 @@ def test_everything_is_repeated_for_a_cluster_that_has_forgotten_it(attributes, 
 
 def test_a_cluster_that_is_away_is_asked_less_and_less_often_and_gets_the_latest(attributes, fp, clock, caplog):
     caplog.set_level("INFO")
-    fp.register(command(), returncode=102, stderr=b"Could not connect\nto attrd: \x1b\n", occurrences=7)
+    fp.register(command(), returncode=102, stderr=b"Warning\nCould not set ok: no\x1b\n", occurrences=7)
     attributes.show(STATE)
     waits = []
     for _ in range(7):
         waits.append(attributes.step())
         clock.now += waits[-1]
     assert waits == [1, 2, 4, 8, 16, 30, 30]
-    assert attributes.error == (
-        "attrd_updater ends with status 102: 'to attrd: \\x1b'; check that the cluster runs here"
-    )  # fmt: skip
+    assert attributes.error == "attrd_updater ends with status 102: no\\x1b; check that the cluster runs here"
     fp.register(command(value="failed"))
     attributes.show({"qga-state": "failed"})
     attributes.step()

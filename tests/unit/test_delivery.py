@@ -361,6 +361,7 @@ def broken(error):
 def test_the_thread_delivers_when_woken_and_ends_when_told(tmp_path):
     desk, arrived = Desk(str(tmp_path)), threading.Semaphore(0)
     desk.receiver.deliver = lambda report: arrived.release() or Delivered("")
+    desk.courier = Courier(desk.receiver, desk.ledger, lambda: "compute1", desk.confirm, desk.clock.wall)
     desk.courier.start()
     for guest in ("guest", "other"):
         desk.fail(guest)
