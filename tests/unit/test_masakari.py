@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
+import ssl
+import subprocess
+import threading
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from heartbeat.backends import Delivered, Later, Report
+from heartbeat.backends.answers import seconds
 from heartbeat.backends.masakari import Masakari
 from heartbeat.incident import HUNG, QEMU_DIED
 from tests.harness.endpoint import Endpoint, Fault
@@ -277,3 +283,100 @@ def test_the_region_that_is_configured_is_used(client, endpoint):
 def test_a_set_endpoint_is_used_instead_of_the_catalogues(client, endpoint):
     url = f"{endpoint.url}/instance-ha/v1/"
     assert isinstance(client(region="Elsewhere", endpoint=url).deliver(report()), Delivered)
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        (None, None), ("", None), ("soon", None), ("-5", None), ("30", 30.0), ("0", 1.0), ("86400", 600.0),
+        ("Fri, 20 Nov 2026 05:00:40 GMT", 40.0), ("Fri, 20 Nov 2025 05:00:40 GMT", 1.0),
+    ],
+)  # fmt: skip
+def test_the_time_that_a_server_asks_for_is_granted_within_bounds(header, wait):
+    assert seconds(header, OPENED.replace(microsecond=0)) == wait
+
+
+class Crooked(BaseHTTPRequestHandler):
+    """A server of our own making: `answer` is a status, and what follows the headers."""
+
+    answer = (202, b"{}")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status, content = self.answer
+        self.send_response(status)
+        self.send_header("Retry-After", "77")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for part in iter(content, None) if callable(content) else [content]:
+                self.wfile.write(part)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(answer=(202, b"{}"), certificate=None):
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Crooked,), {"answer": answer}))
+    server.handle_error = lambda *_: None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_answer_without_end_is_read_only_so_far(client):
+    with serving((418, lambda: b"x" * 65536)) as url:
+        assert client(endpoint=url).deliver(report()) == Later("Masakari answers 418", 77.0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"notification": {"notification_uuid": "x"}}', b"<html>", b"\xff"]
+)
+def test_what_masakari_says_beside_202_is_not_needed(client, content):
+    with serving((202, content)) as url:
+        assert client(endpoint=url).deliver(report()) == Delivered("")
+
+
+def test_what_a_server_says_reaches_no_log_or_terminal_raw(client):
+    with serving((400, b'{"x": {"message": "\\u001b[31m\\nfine' + b"y" * 999 + b'"}}')) as url:
+        reason = client(endpoint=url).deliver(report()).reason
+    assert reason.startswith(r"Masakari answers 400 '\x1b[31m\nfineyyy")
+    assert len(reason) < 200
+
+
+def test_a_redirection_is_not_followed_with_our_token(client):
+    with serving((307, b"")) as url:
+        outcome = client(endpoint=url).deliver(report())
+    assert "check masakari.endpoint or the catalogue" in outcome.reason
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> str:
+    path = str(tmp_path_factory.mktemp("tls") / "both.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", path, "-out", path + ".crt"]
+    command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(path + ".crt") as public, open(path, "a") as both:
+        both.write(public.read())
+    return path
+
+
+def test_an_unknown_certificate_is_refused_and_the_option_named(client, certificate):
+    with serving(certificate=certificate) as url:
+        outcome = client(endpoint=url).deliver(report())
+    assert (outcome.uncertain, outcome.whole) == (False, True)
+    assert re.match("Masakari: its certificate is not accepted .*; check masakari.cafile$", outcome.reason)
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+@pytest.mark.parametrize("option", ["cafile", "insecure"])
+def test_a_certificate_is_accepted_if_the_configuration_says_so(client, certificate, option):
+    with serving(certificate=certificate) as url:
+        assert client(endpoint=url, **{option: certificate}).deliver(report()) == Delivered("")
