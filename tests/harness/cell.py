@@ -109,14 +109,17 @@ def _furnish(hostname: str) -> None:
         _mount("--make-rprivate", "/")
     _mount("-t", "proc", "proc", "/proc")
     kept = {path: _contents(path) for path in COPIED}
-    for path in PRIVATE:
+    for path in (*PRIVATE, "/dev/shm", "/dev/pts"):
         os.makedirs(path, exist_ok=True)
+    for path in PRIVATE:
         _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", path)
     for path, content in kept.items():
         for name, data, mode in content:
             Path(path, name).write_bytes(data)
             os.chmod(Path(path, name), mode)
     _mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm")
+    if not os.path.exists("/dev/pts/ptmx"):     # a bare chroot; guests have a console on a pty
+        _mount("-t", "devpts", "-o", "ptmxmode=666", "devpts", "/dev/pts")
     Path("/run/lock").mkdir(mode=0o1777)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["hostname", hostname], check=True)

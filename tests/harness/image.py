@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import hashlib
 import os
 import re
@@ -50,7 +49,7 @@ def build() -> Image:
     """The image, built if it is not there. A build needs the package archive once, for the kernel headers:
     it cannot be done inside a cell, which has no network.
 
-    Raises FileNotFoundError naming what is not installed, CalledProcessError if a tool fails.
+    Raises FileNotFoundError naming what is not installed, RuntimeError with the words of a tool that failed.
     """
     kernel = _kernel()
     inputs = _inputs(kernel)
@@ -131,19 +130,25 @@ def _hang(work: Path, kernel: str) -> Path:
     headers.mkdir()
     module.mkdir()
     packages = [f"linux-headers-{kernel}", f"linux-headers-{base}-common", f"linux-kbuild-{series}"]
-    # apt gives the file to its own user, who may not enter `work`
-    run = {"check": True, "cwd": headers, "stdout": subprocess.DEVNULL}
-    subprocess.run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *packages], **run)
-    for package in glob.glob(f"{headers}/*.deb"):
-        subprocess.run(["dpkg-deb", "-x", package, "root"], **run)
+    # apt would download as its own user, who may not enter `work`
+    _tool("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *packages, cwd=headers)
+    for package in headers.glob("*.deb"):
+        _tool("dpkg-deb", "-x", str(package), str(headers / "root"))
     source = headers / "root/usr/src"
     makefile = source / f"linux-headers-{kernel}/Makefile"
     makefile.write_text(re.sub(r"(?m)^include /usr/src", f"include {source}", makefile.read_text()))
     shutil.copy(SOURCES / "hang.c", module)
     (module / "Makefile").write_text("obj-m := hang.o\n")
-    subprocess.run(["make", "-s", "-C", str(makefile.parent), f"M={module}", "modules"], **run)
-    subprocess.run(["strip", "--strip-debug", str(module / "hang.ko")], **run)
+    _tool("make", "-s", "-C", str(makefile.parent), f"M={module}", "modules")
+    _tool("strip", "--strip-debug", str(module / "hang.ko"))
     return module / "hang.ko"
+
+
+def _tool(*command: str, cwd: Path | None = None) -> None:
+    """Raises RuntimeError with what the tool said; a tool that succeeds is not heard."""
+    ran = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if ran.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} gave {ran.returncode}: {ran.stdout.decode(errors='replace')[-2000:]}")
 
 
 def _pack(tree: Path, initrd: Path) -> None:

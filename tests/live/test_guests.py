@@ -198,7 +198,7 @@ def test_a_network_card_counts_what_the_guest_sends(new_guest):
     device = ElementTree.fromstring(guest.domain.XMLDesc()).find("devices/interface/target").get("dev")
     # for the host, what the guest transmits is received on the tap device; libvirt turns it round
     sent = guest.domain.interfaceStats(device)[5]
-    guest.shell("ip address add 192.0.2.1/24 dev eth0; ping -c 1 -w 1 192.0.2.2")
+    guest.shell("ip address add 192.0.2.1/24 dev eth0; ping -c 1 -W 1 192.0.2.2")
     until(lambda: guest.domain.interfaceStats(device)[5] > sent, "packets from the guest")
 
 
