@@ -3,8 +3,8 @@ document."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 from uuid import UUID
 
 from lxml import etree
@@ -27,8 +27,7 @@ class Channel(Enum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True)
-class Guest:
+class Guest(NamedTuple):
     """What is known of a guest between two changes of its domain.
 
     channel: the agent's channel, as the guest opened or closed it.

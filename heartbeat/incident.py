@@ -7,14 +7,32 @@ from dataclasses import dataclass
 from typing import NamedTuple, Union
 
 QEMU_DIED = "qemu-died"
+PANICKED = "panicked"
+IO_ERROR = "io-error"
 HUNG = "hung"
 AGENT_SILENT = "agent-silent"
 AGENT_DOWN = "agent-down"
+QEMU_STUCK = "qemu-stuck"
+NEVER_ANSWERED = "never-answered"
 
 RECOVER = "recover"  # reported so that Masakari's engine stops and starts the guest
 RECORD = "record"  # ledger, node attribute, log; nobody acts
+IGNORE = "ignore"
+OBSERVED = "observed"  # would have been recovered, if we did more than observe
+SUSPENDED = "suspended"  # would have been recovered, if that had not been tried too often: needs a human
 
-ACTIONS = {QEMU_DIED: RECOVER, HUNG: RECOVER, AGENT_SILENT: RECORD, AGENT_DOWN: RECORD}
+ACTIONS = {
+    QEMU_DIED: RECOVER,
+    PANICKED: RECOVER,
+    IO_ERROR: RECOVER,
+    HUNG: RECOVER,
+    AGENT_SILENT: RECORD,
+    AGENT_DOWN: RECORD,
+    QEMU_STUCK: RECORD,
+    NEVER_ANSWERED: RECORD,
+}
+# What libvirt said, in as many words: no silence has to be weighed.
+CERTAIN = frozenset({QEMU_DIED, PANICKED, IO_ERROR})
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,6 @@ from heartbeat.probe import Answer
 from heartbeat.witness import Sample
 
 
-class Seen(NamedTuple):
-    """libvirt's list has the guest, active. incarnation: names its QEMU process. pause: why it does not run, "" if it
-    runs."""
-
-    guest: Guest
-    incarnation: str
-    pause: str = ""
-
-
 class Asked(NamedTuple):
     """A question has been handed to libvirt."""
 
@@ -37,13 +28,41 @@ class Sampled(NamedTuple):
 
 
 class Paused(NamedTuple):
-    """The guest does not run at present. why: for people."""
+    """The guest does not run at present.
+
+    why: for people. cause: libvirt's word for it, such as user, migration, ioerror, watchdog, crashed.
+    """
 
     why: str
+    cause: str = ""
+
+
+class Seen(NamedTuple):
+    """libvirt's list has the guest, active. incarnation: names its QEMU process. pause: why it does not run, None if it
+    runs."""
+
+    guest: Guest
+    incarnation: str
+    pause: Paused | None = None
 
 
 class Resumed(NamedTuple):
-    """The guest runs again."""
+    """The guest runs again. how: libvirt's word for it."""
+
+    how: str = ""
+
+
+class Panicked(NamedTuple):
+    """The guest's kernel has panicked and said so. dumping: it writes its memory away first; to reset it would destroy
+    that."""
+
+    dumping: bool
+
+
+class Happened(NamedTuple):
+    """An event of libvirt's that is no change of state. event: its name in the table of events."""
+
+    event: str
 
 
 class Rebooted(NamedTuple):
@@ -57,11 +76,16 @@ class ChannelChanged(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """QEMU has ended. died: nobody asked it to. why: for people. name: libvirt's domain name, where it is at hand."""
+    """QEMU has ended.
+
+    died: nobody asked it to. why: for people. name: libvirt's domain name, where it is at hand. event: the event's name
+    in the table of events, "" where the list said it.
+    """
 
     died: bool
     why: str
     name: str = ""
+    event: str = ""
 
 
 class Vanished(NamedTuple):
@@ -96,7 +120,14 @@ class Look(NamedTuple):
     """Take a sample of this guest."""
 
 
+class Warn(NamedTuple):
+    """Tell an operator, once."""
+
+    text: str
+
+
 Observation = Union[
-    Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, ChannelChanged, Stopped, Vanished, Recorded, Gap, Tick
+    Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
+    Recorded, Gap, Tick,
 ]
-Effect = Union[Arm, Forget, Open, Close, Ask, Look]
+Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

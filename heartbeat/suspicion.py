@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-
-from heartbeat.incident import ACTIONS, AGENT_DOWN, AGENT_SILENT, HUNG, RECORD, Arm, Close, Open
-from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Sampled, Tick
+from heartbeat import holds
+from heartbeat.conclusion import Step, opened
+from heartbeat.holds import BUSY, DUMP, JOB
+from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, IO_ERROR, NEVER_ANSWERED, QEMU_STUCK, Arm, Close
+from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Sampled, Tick, Warn
 from heartbeat.probe import LIFE, Answer
 from heartbeat.watch import (
     HEALTHY,
@@ -18,27 +18,32 @@ from heartbeat.watch import (
     Watch,
     calm,
     down_at,
+    judged_at,
+    late_at,
     look_at,
     rest,
     slow_at,
+    stalled_at,
 )
 from heartbeat.witness import Cpu, Sample, Says, Testimony, hear
 
-Step = tuple[Watch, list[Effect]]
-
 
 def asked(watch: Watch, _: Asked, now: float, fitness: Fitness, timing: Timing) -> Step:
-    return replace(watch, asked=now), []
+    return watch._replace(asked=now), []
 
 
 def answered(watch: Watch, it: Answered, now: float, fitness: Fitness, timing: Timing) -> Step:
-    # A question of another incarnation, or from before a gap, says nothing about this one.
-    current = watch.asked == it.asked and watch.running
-    watch = replace(watch, asked=None)
-    if not current:
-        return watch, []
+    if watch.asked != it.asked:
+        return watch, []  # of another incarnation, or from before a pause, a reset or a gap: no word about this one
+    if not watch.running:
+        return watch._replace(asked=None), []
     if it.answer in LIFE:
         return _alive(watch, it.answer, now)
+    watch = watch._replace(asked=None)
+    if it.answer is Answer.BUSY:
+        watch = watch._replace(holds=holds.begin(watch.holds, BUSY, it.answer.value, now))
+    elif watch.holds:
+        watch = watch._replace(holds=holds.end(watch.holds, BUSY))
     if it.answer is Answer.SILENT:
         return _silent(watch, it.asked)
     if it.answer in (Answer.NOT_CONNECTED, Answer.CLOSED):
@@ -48,50 +53,59 @@ def answered(watch: Watch, it: Answered, now: float, fitness: Fitness, timing: T
 
 
 def sampled(watch: Watch, it: Sampled, now: float, fitness: Fitness, timing: Timing) -> Step:
-    watch = replace(watch, looking=False)
+    watch = watch._replace(looking=False)
     start = watch.asked if watch.silent_from is None else watch.silent_from
     if start is None or it.sample.at < start:
         return watch, []  # it has answered meanwhile
-    return _weigh(replace(watch, first=watch.first or it.sample, last=it.sample), now, fitness, timing)
+    if it.sample.job:
+        kept = holds.begin(watch.holds, JOB, f"libvirt's job: {it.sample.job}", now)
+        return calm(watch._replace(holds=kept), rest(watch), f"held: {it.sample.job}"), []
+    if watch.holds:
+        watch = watch._replace(holds=holds.end(watch.holds, JOB))
+    # A first sample in which a witness is missing, as while another client has the monitor, is no first for it.
+    first = watch.first if watch.first and (watch.first.whole or not it.sample.whole) else it.sample
+    return _weigh(watch._replace(first=first, last=it.sample), now, fitness, timing)
 
 
 def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) -> Step:
+    effects: list[Effect] = []
+    if watch.holds:
+        effects += [Warn(f"not judged for {now - it.since:.0f} s: {it.why}") for it in holds.overdue(watch.holds, now)]
+        watch = watch._replace(holds=holds.warned(holds.expired(watch.holds, now), now))
+    if now >= stalled_at(watch, timing):
+        after, more = opened(watch, IO_ERROR, "paused by an I/O error", fitness, timing, stalled=round(timing.io_error))
+        return after, effects + more
     if not watch.running:
-        return watch, []
-    if now >= down_at(watch, timing) and fitness.able:
-        seconds = round(now - (watch.closed_from or now), 1)
-        return opened(watch, AGENT_DOWN, "the agent cannot be reached; the guest may well be fine", closed=seconds)
-    if now >= min(slow_at(watch), look_at(watch, timing)):
-        return replace(watch, looking=True), [Look()]
-    return watch, []
+        return watch, effects
+    if now >= late_at(watch, timing):
+        seconds = round(now - watch.begun)
+        after, more = opened(watch, NEVER_ANSWERED, f"no answer in {seconds} s since its start", fitness, timing)
+        return after, effects + more
+    if now >= down_at(watch, timing):
+        if not fitness.able:
+            return watch._replace(closed_from=now), effects  # it counts from when we can judge again
+        seconds = round(now - (watch.closed_from or now))
+        why = "the agent cannot be reached; the guest may well be fine"
+        after, more = opened(watch, AGENT_DOWN, why, fitness, timing, closed=seconds)
+        return after, effects + more
+    if now >= min(slow_at(watch), look_at(watch, timing, fitness.stretch)):
+        return watch._replace(looking=True), [*effects, Look()]
+    return watch, effects
 
 
 def unreachable(watch: Watch, why: str, now: float) -> Watch:
     """The question cannot reach the agent. To close its channel a guest must live, or have been reset: this is no
     silence."""
-    watch = replace(watch, closed_from=now if watch.closed_from is None else watch.closed_from)
-    return calm(watch, AGENT_DOWN if watch.state == AGENT_DOWN else rest(watch), why)
-
-
-def opened(watch: Watch, verdict: str, detail: str, **evidence: object) -> Step:
-    """The watch in the state of a verdict. An incident that says the same already, of this life or an earlier one,
-    stays."""
-    watch = replace(watch, state=verdict, detail=detail)
-    if watch.incident and watch.incident.verdict == verdict:
-        return watch, []
-    effects: list[Effect] = []
-    if watch.incident:
-        effects.append(Close(watch.incident.id, f"became {verdict}"))
-    action = ACTIONS[verdict] if watch.armed else RECORD
-    text = json.dumps(evidence, separators=(",", ":"))
-    effects.append(Open(watch.guest.uuid, watch.guest.name, watch.incarnation, verdict, action, text))
-    return replace(watch, incident=None), effects
+    watch = watch._replace(closed_from=now if watch.closed_from is None else watch.closed_from)
+    return calm(watch, watch.state if watch.state in (AGENT_DOWN, NEVER_ANSWERED) else rest(watch), why)
 
 
 def assess(testimony: Testimony, last: Sample) -> tuple[str | None, str]:
     """The verdict on an agent that has been silent for long enough, or None; and the reason, for people."""
     if last.process in ("T", "t", "D"):
-        return None, f"the QEMU process itself is in state {last.process}"
+        return QEMU_STUCK, f"the QEMU process is in state {last.process}"
+    if last.stuck:
+        return QEMU_STUCK, "QEMU's monitor does not answer"
     moving = [name for name in ("kernel", "disk", "net") if getattr(testimony, name) is Says.MOVING]
     if moving:
         return AGENT_SILENT, f"the agent is silent, but the guest works: {', '.join(moving)}"
@@ -112,24 +126,38 @@ def _alive(watch: Watch, answer: Answer, now: float) -> Step:
     effects: list[Effect] = []
     if watch.incident:
         effects.append(Close(watch.incident.id, "the agent answers again"))
-    if answer is Answer.ALIVE and not watch.armed:
+    armed = watch.armed or answer is Answer.ALIVE
+    if armed and not watch.armed:
         effects.append(Arm(watch.guest.uuid, watch.incarnation))
-        watch = replace(watch, armed=True)
-    watch = replace(watch, answered=now, closed_from=None, incident=None)
-    return calm(watch, HEALTHY if watch.armed else WAITING, "" if answer is Answer.ALIVE else answer.value), effects
+    return watch._replace(
+        state=HEALTHY if armed else WAITING,
+        detail="" if answer is Answer.ALIVE else answer.value,
+        armed=armed,
+        answered=now,
+        asked=None,
+        silent_from=None,
+        silences=0,
+        first=None,
+        last=None,
+        closed_from=None,
+        panicked=False,
+        holds=holds.end(watch.holds, BUSY, DUMP, JOB) if watch.holds else watch.holds,
+        incident=None,
+    ), effects
 
 
 def _silent(watch: Watch, since: float) -> Step:
     if not watch.armed:
-        return replace(watch, state=WAITING, detail="has not answered since it was started"), []
+        state = watch.state if watch.state == NEVER_ANSWERED else WAITING
+        return watch._replace(state=state, detail="has not answered since it was started"), []
     start = since if watch.silent_from is None else watch.silent_from
-    watch = replace(watch, silent_from=start, silences=watch.silences + 1, closed_from=None)
+    watch = watch._replace(silent_from=start, silences=watch.silences + 1, closed_from=None)
     effects: list[Effect] = []
     if watch.state not in VERDICTS or watch.state == AGENT_DOWN:
-        watch = replace(watch, state=SUSPECT, detail="the agent does not answer")
+        watch = watch._replace(state=SUSPECT, detail="the agent does not answer")
         effects.append(Ask())
     if watch.first is None and not watch.looking:
-        watch = replace(watch, looking=True)
+        watch = watch._replace(looking=True)
         effects.append(Look())
     return watch, effects
 
@@ -138,21 +166,25 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     """The samples against the time of the silence: is there a verdict now?"""
     if watch.silent_from is None or watch.first is None or watch.last is None or watch.silences < 2:
         return watch, []
-    if watch.last.at < watch.silent_from + timing.silence:
+    if watch.first is watch.last or watch.last.at < judged_at(watch, timing, fitness.stretch):
         return watch, []
-    if watch.state == AGENT_SILENT and watch.last.at - watch.first.at < timing.silence:
+    if watch.state == AGENT_SILENT and watch.last.at - watch.first.at < timing.silence * fitness.stretch:
         return watch, []
-    if not fitness.able:
-        return replace(watch, state=SUSPECT, detail=f"not judged: {fitness.why}"), []
+    standing = holds.expired(watch.holds, now)
+    reason = f"held: {holds.told(standing)}" if standing else "" if fitness.able else f"not judged: {fitness.why}"
+    if reason:
+        return calm(watch, SUSPECT, reason)._replace(holds=standing), []
     unanswered = None if watch.answered is None else watch.first.at - watch.answered
     testimony = hear(watch.first, watch.last, watch.guest.balloon_period, unanswered)
     verdict, reason = assess(testimony, watch.last)
     if verdict is None:
-        return replace(watch, state=SUSPECT, detail=f"not judged: {reason}"), []
-    window = testimony._replace(window=round(testimony.window, 1))
-    said = {name: getattr(said, "value", said) for name, said in window._asdict().items()}
+        return watch._replace(state=SUSPECT, detail=f"not judged: {reason}"), []
+    said = {name: getattr(said, "value", said) for name, said in testimony._asdict().items()}
+    said["window"] = round(testimony.window, 1)
     after, effects = opened(
-        watch, verdict, reason, silent=round(now - watch.silent_from, 1), questions=watch.silences, **said
+        watch, verdict, reason, fitness, timing, silent=round(now - watch.silent_from, 1), questions=watch.silences, **said
     )
     # What works now may hang later, so after this verdict the next window begins.
-    return (replace(after, first=after.last) if verdict == AGENT_SILENT else after), effects
+    return (after._replace(first=after.last) if verdict == AGENT_SILENT else after), effects
+
+

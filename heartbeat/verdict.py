@@ -2,8 +2,8 @@
 clock.
 
 What it promises, checked after every step:
-- A verdict that causes recovery is reached only on an incarnation that has answered, and, where silence is the reason,
-  only while we are fit to judge.
+- A verdict that causes recovery is reached only on an incarnation that has answered, within its budget, on a certain
+  fact or on silence; and where silence is the reason, only while we are fit to judge and nothing holds us.
 - `hung` needs two unanswered questions, the time of silence, and a second witness that agrees; whatever moves forbids
   it.
 - A guest has at most one open incident, and the same verdict on the same incarnation opens it only once.
@@ -11,19 +11,21 @@ What it promises, checked after every step:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Callable
 
 from heartbeat import lifecycle, suspicion
+from heartbeat.conclusion import Step
 from heartbeat.guest import Guest
-from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Incident, Open
+from heartbeat.incident import CERTAIN, HUNG, RECOVER, Close, Incident, Open
 from heartbeat.observation import (
     Answered,
     Asked,
     ChannelChanged,
     Effect,
     Gap,
+    Happened,
     Observation,
+    Panicked,
     Paused,
     Rebooted,
     Recorded,
@@ -34,8 +36,8 @@ from heartbeat.observation import (
     Tick,
     Vanished,
 )
-from heartbeat.suspicion import Step
 from heartbeat.watch import Fitness, Timing, Watch
+from heartbeat.witness import Cpu, Says, hear
 
 
 class Broken(AssertionError):
@@ -44,13 +46,61 @@ class Broken(AssertionError):
 
 def begin(guest: Guest, incarnation: str, armed: bool, incident: Incident | None, now: float) -> Watch:
     """A guest that was not watched before. armed, incident: what the ledger remembers of this very incarnation."""
-    return Watch(guest, incarnation, now, armed=armed, incident=incident)
+    return Watch(guest, incarnation, now, now, armed=armed, incident=incident)
 
 
 def judge(watch: Watch, observation: Observation, now: float, fitness: Fitness, timing: Timing) -> Step:
     """What the observation makes of the watch, and what is to be done, in this order. Raises Broken rather than act on
     nonsense."""
     after, effects = _STEPS[type(observation)](watch, observation, now, fitness, timing)
+    if after.state != watch.state:
+        after = after._replace(since=now)
+    if effects:
+        check(watch, after, effects, fitness, timing)
+    return after, effects
+
+
+def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, timing: Timing) -> None:
+    """Raises Broken where a step violates what the first lines of this module promise."""
+    verdicts = [effect for effect in effects if isinstance(effect, Open)]
+    closed = {effect.id for effect in effects if isinstance(effect, Close)}
+    if len(verdicts) > 1:
+        raise Broken(f"{len(verdicts)} incidents opened at once")
+    for opened in verdicts:
+        what = f"{opened.verdict} on {opened.uuid}"
+        if before.incident and before.incident.id not in closed:
+            raise Broken(f"{what} beside incident {before.incident.id}")
+        if before.incident and before.incident.verdict == opened.verdict:
+            raise Broken(f"{what} again")
+        if opened.verdict == HUNG:
+            _check_silence(what, before, after, fitness, timing)
+        if opened.action == RECOVER:
+            if not (before.armed and opened.incarnation == before.incarnation):
+                raise Broken(f"{what}, which has never answered")
+            if fitness.spent or timing.observe:
+                raise Broken(f"{what} though it may not be recovered")
+            if opened.verdict != HUNG and opened.verdict not in CERTAIN and "event" not in opened.evidence:
+                raise Broken(f"{what} on no certain fact")
+
+
+def _check_silence(what: str, before: Watch, after: Watch, fitness: Fitness, timing: Timing) -> None:
+    if not fitness.able:
+        raise Broken(f"{what} while not fit to judge: {fitness.why}")
+    if before.holds and after.holds:
+        raise Broken(f"{what} under a hold: {after.holds}")
+    first, last = after.first, after.last
+    if after.silences < 2 or first is None or last is None or first is last or after.silent_from is None:
+        raise Broken(f"{what} without silence and witnesses")
+    if last.at - after.silent_from < timing.silence * fitness.stretch:
+        raise Broken(f"{what} before its time")
+    said = hear(first, last, after.guest.balloon_period, None)
+    if Says.MOVING in (said.kernel, said.disk, said.net) or said.cpu in (Cpu.WORKING, Cpu.STARVED, Cpu.UNSURE):
+        raise Broken(f"{what} against what its witnesses say: {said}")
+    if said.kernel is not Says.STILL and said.cpu is not Cpu.STILL:
+        raise Broken(f"{what} without a second witness")
+
+
+_STEPS[type(observation)](watch, observation, now, fitness, timing)
     if after.state != watch.state:
         after = replace(after, since=now)
     check(watch, after, effects, fitness)
@@ -82,6 +132,8 @@ _STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
     Paused: lifecycle.paused,
     Resumed: lifecycle.resumed,
     Rebooted: lifecycle.rebooted,
+    Panicked: lifecycle.panicked,
+    Happened: lifecycle.happened,
     ChannelChanged: lifecycle.channel_changed,
     Stopped: lifecycle.stopped,
     Vanished: lifecycle.vanished,

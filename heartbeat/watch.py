@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from heartbeat import holds
 from heartbeat.alarm import NEVER
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, QEMU_DIED, Incident
+from heartbeat.holds import Holds
+from heartbeat.incident import ACTIONS, AGENT_DOWN, IO_ERROR, NEVER_ANSWERED, RECOVER, Incident
 from heartbeat.witness import Sample
 
 # States of a guest; beside these each verdict is a state too. People read them in `masakari-qga status`.
@@ -18,7 +20,7 @@ PAUSED = "paused"
 STOPPED = "stopped"
 UNMONITORED = "unmonitored"
 UNKNOWN = "unknown"
-VERDICTS = (QEMU_DIED, HUNG, AGENT_SILENT, AGENT_DOWN)
+VERDICTS = frozenset(ACTIONS)
 
 # A healthy agent answers in milliseconds: a question out for this many seconds is worth a first look at the witnesses.
 SLOW = 1.0
@@ -26,38 +28,56 @@ SLOW = 1.0
 LOOK, LATER_LOOK = 5.0, 15.0
 
 
+class Timing(NamedTuple):
+    """What an operator decides about guests. Times are seconds; see the options of the same names.
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds; see the options of the same names."""
+    actions: verdict -> recover, record or ignore. events: libvirt's event -> verdict and action. observe: conclude and
+    record everything, recover nothing.
+    """
 
     interval: float
     timeout: float
     silence: float
     agent_down: float
+    io_error: float = 60.0
+    boot: float = 600.0
+    grace: float = 30.0
+    actions: Mapping[str, str] = ACTIONS
+    events: Mapping[str, tuple[str, str]] = {}
+    observe: bool = False
 
 
 class Fitness(NamedTuple):
-    """Whether we can judge at all; `why` not, for people."""
+    """Whether we can judge this guest now.
+
+    able: we are fit to; why: if not, for people. held: why an operator or the cluster wants no recovery, "" if nobody
+    minds. spent: it was recovered too often lately. stretch: every time of silence is multiplied by this.
+    """
 
     able: bool
     why: str = ""
+    held: str = ""
+    spent: bool = False
+    stretch: float = 1.0
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """All that the decision knows of one guest. Times are monotonic seconds.
 
-    incarnation: names one QEMU process. armed: this incarnation has answered.
+    incarnation: names one QEMU process. since: of the state. begun: when it was started or reset, or first seen.
+    armed: this incarnation has answered since.
     asked: when the question that is out was asked. silent_from: when the first of the unanswered questions was asked.
     first, last: samples since then. looking: a sample is being taken.
-    closed_from: since when the agent cannot be reached though the guest runs.
+    closed_from: since when the agent cannot be reached though the guest runs. stalled: since when it is paused by an I/O
+    error. panicked: its kernel said so.
+    holds: why it is not judged at present.
     incident: the open one, perhaps of an earlier life of ours; it stands only while `state` repeats its verdict.
     """
 
     guest: Guest
     incarnation: str
     since: float
+    begun: float
     state: str = WAITING
     detail: str = ""
     running: bool = True
@@ -70,21 +90,24 @@ class Watch:
     last: Sample | None = None
     looking: bool = False
     closed_from: float | None = None
+    stalled: float | None = None
+    panicked: bool = False
+    holds: Holds = ()
     incident: Incident | None = None
 
 
 def calm(watch: Watch, state: str, detail: str = "") -> Watch:
     """The watch with its silence so far forgotten."""
-    return replace(watch, state=state, detail=detail, silent_from=None, silences=0, first=None, last=None)
+    return watch._replace(state=state, detail=detail, silent_from=None, silences=0, first=None, last=None)
 
 
 def rest(watch: Watch) -> str:
-    """The state of a guest against which nothing speaks at the moment."""
-    if not watch.running:
+    """The state of a guest against which nothing speaks at the moment. UNKNOWN lasts until libvirt shows it again."""
+    if not watch.running or watch.state == UNKNOWN:
         return watch.state
     if watch.guest.channel is Channel.ABSENT:
         return UNMONITORED
-    if watch.incident:
+    if watch.incident and watch.incident.verdict != NEVER_ANSWERED:
         return SUSPECT  # until it answers, or is judged again
     return HEALTHY if watch.armed and watch.answered is not None else WAITING
 
@@ -95,11 +118,16 @@ def slow_at(watch: Watch) -> float:
     return (watch.asked or 0.0) + SLOW if waiting else NEVER
 
 
-def look_at(watch: Watch, timing: Timing) -> float:
+def judged_at(watch: Watch, timing: Timing, stretch: float) -> float:
+    """When its silence has lasted for long enough."""
+    return NEVER if watch.silent_from is None else watch.silent_from + timing.silence * stretch
+
+
+def look_at(watch: Watch, timing: Timing, stretch: float) -> float:
     """When a silent guest is looked at next: regularly, and once just when its time of silence is over."""
     if watch.silent_from is None or watch.last is None or watch.looking:
         return NEVER
-    decision = watch.silent_from + timing.silence
+    decision = judged_at(watch, timing, stretch)
     usual = watch.last.at + (LATER_LOOK if watch.state in VERDICTS else LOOK)
     return min(usual, decision) if watch.last.at < decision else usual
 
@@ -111,13 +139,32 @@ def down_at(watch: Watch, timing: Timing) -> float:
     return watch.closed_from + timing.agent_down
 
 
-def wake_at(watch: Watch, timing: Timing) -> float:
+def late_at(watch: Watch, timing: Timing) -> float:
+    """When a guest that should have an agent and has not answered since its start becomes a verdict."""
+    if watch.armed or watch.guest.channel is Channel.ABSENT or watch.state in (NEVER_ANSWERED, UNKNOWN):
+        return NEVER
+    return watch.begun + timing.boot
+
+
+def stalled_at(watch: Watch, timing: Timing) -> float:
+    """When a pause by an I/O error becomes a verdict."""
+    return NEVER if watch.stalled is None or watch.state == IO_ERROR else watch.stalled + timing.io_error
+
+
+def wake_at(watch: Watch, timing: Timing, stretch: float = 1.0) -> float:
     """When the passing of time alone may change something; NEVER if it cannot."""
-    return min(slow_at(watch), look_at(watch, timing), down_at(watch, timing)) if watch.running else NEVER
+    due = min(holds.next_at(watch.holds), stalled_at(watch, timing))
+    if not watch.running:
+        return due
+    return min(
+        due, slow_at(watch), look_at(watch, timing, stretch), down_at(watch, timing), late_at(watch, timing)
+    )
 
 
 def stands(watch: Watch, incident: int, fitness: Fitness) -> str:
-    """Whether an incident is to be reported now: "stands", "not-now" (we cannot tell at present) or "gone"."""
+    """Whether an incident is to be reported now: "stands", "not-now" (we cannot tell at present, or somebody wants no
+    recovery) or "gone"."""
     if watch.incident is None or watch.incident.id != incident:
         return "gone"
-    return "stands" if fitness.able and watch.state == watch.incident.verdict else "not-now"
+    held = fitness.held and watch.incident.action == RECOVER
+    return "stands" if fitness.able and not held and watch.state == watch.incident.verdict else "not-now"
