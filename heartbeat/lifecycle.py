@@ -32,7 +32,11 @@ def seen(watch: Watch, it: Seen, now: float, fitness: Fitness, timing: Timing) -
         watch = Watch(it.guest, it.incarnation, now, looking=watch.looking)
     was, watch = watch.guest.channel, replace(watch, guest=it.guest)
     if it.guest.channel is Channel.ABSENT:
-        return calm(replace(watch, running=not it.pause), UNMONITORED, "the domain has no agent channel"), effects
+        if watch.incident and watch.incident.verdict != QEMU_DIED:
+            effects.append(Close(watch.incident.id, "the domain has no agent channel any more"))
+            watch = replace(watch, incident=None)
+        watch = replace(watch, running=not it.pause, closed_from=None)
+        return calm(watch, UNMONITORED, "the domain has no agent channel"), effects
     if it.pause:
         return _pause(watch, it.pause), effects
     if not watch.running or watch.state in (UNKNOWN, UNMONITORED):
@@ -70,14 +74,14 @@ def rebooted(watch: Watch, _: Rebooted, now: float, fitness: Fitness, timing: Ti
     effects: list[Effect] = [Forget(watch.guest.uuid)] if watch.armed else []
     if watch.incident:
         effects.append(Close(watch.incident.id, "the guest was reset"))
-    watch = replace(watch, armed=False, closed_from=None, incident=None)
+    watch = replace(watch, armed=False, asked=None, closed_from=None, incident=None)
     return calm(watch, WAITING if watch.running else watch.state, "booting"), effects
 
 
 def stopped(watch: Watch, it: Stopped, now: float, fitness: Fitness, timing: Timing) -> Step:
     if it.died and watch.state in (STOPPED, QEMU_DIED):
         return watch, []  # known already, from another event or from the list
-    quiet = calm(replace(watch, running=False, closed_from=None), STOPPED, it.why)
+    quiet = calm(replace(watch, running=False, asked=None, closed_from=None), STOPPED, it.why)
     effects: list[Effect] = []
     if it.died:
         # A certain fact, recorded whatever our fitness is; it is reported once we are fit.
@@ -109,4 +113,4 @@ def gapped(watch: Watch, it: Gap, now: float, fitness: Fitness, timing: Timing) 
 
 
 def _pause(watch: Watch, why: str) -> Watch:
-    return calm(replace(watch, running=False, closed_from=None), PAUSED, why)
+    return calm(replace(watch, running=False, asked=None, closed_from=None), PAUSED, why)

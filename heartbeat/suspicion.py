@@ -32,10 +32,10 @@ def asked(watch: Watch, _: Asked, now: float, fitness: Fitness, timing: Timing) 
 
 
 def answered(watch: Watch, it: Answered, now: float, fitness: Fitness, timing: Timing) -> Step:
-    # A question of another incarnation, or from before a gap, says nothing about this one.
-    current = watch.asked == it.asked and watch.running
+    if watch.asked != it.asked:
+        return watch, []  # of another incarnation, or from before a pause, a reset or a gap: no word about this one
     watch = replace(watch, asked=None)
-    if not current:
+    if not watch.running:
         return watch, []
     if it.answer in LIFE:
         return _alive(watch, it.answer, now)
@@ -52,13 +52,17 @@ def sampled(watch: Watch, it: Sampled, now: float, fitness: Fitness, timing: Tim
     start = watch.asked if watch.silent_from is None else watch.silent_from
     if start is None or it.sample.at < start:
         return watch, []  # it has answered meanwhile
-    return _weigh(replace(watch, first=watch.first or it.sample, last=it.sample), now, fitness, timing)
+    # A first sample in which a witness is missing, as while another client has the monitor, is no first for it.
+    first = watch.first if watch.first and (watch.first.whole or not it.sample.whole) else it.sample
+    return _weigh(replace(watch, first=first, last=it.sample), now, fitness, timing)
 
 
 def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) -> Step:
     if not watch.running:
         return watch, []
-    if now >= down_at(watch, timing) and fitness.able:
+    if now >= down_at(watch, timing):
+        if not fitness.able:
+            return replace(watch, closed_from=now), []  # it counts from when we can judge again
         seconds = round(now - (watch.closed_from or now), 1)
         return opened(watch, AGENT_DOWN, "the agent cannot be reached; the guest may well be fine", closed=seconds)
     if now >= min(slow_at(watch), look_at(watch, timing)):
@@ -138,7 +142,7 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     """The samples against the time of the silence: is there a verdict now?"""
     if watch.silent_from is None or watch.first is None or watch.last is None or watch.silences < 2:
         return watch, []
-    if watch.last.at < watch.silent_from + timing.silence:
+    if watch.first is watch.last or watch.last.at < watch.silent_from + timing.silence:
         return watch, []
     if watch.state == AGENT_SILENT and watch.last.at - watch.first.at < timing.silence:
         return watch, []

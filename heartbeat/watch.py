@@ -79,8 +79,8 @@ def calm(watch: Watch, state: str, detail: str = "") -> Watch:
 
 
 def rest(watch: Watch) -> str:
-    """The state of a guest against which nothing speaks at the moment."""
-    if not watch.running:
+    """The state of a guest against which nothing speaks at the moment. UNKNOWN lasts until libvirt shows it again."""
+    if not watch.running or watch.state == UNKNOWN:
         return watch.state
     if watch.guest.channel is Channel.ABSENT:
         return UNMONITORED

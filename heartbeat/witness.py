@@ -64,6 +64,11 @@ class Sample:
     cpus: Mapping[int, Slices]
     process: str
 
+    @property
+    def whole(self) -> bool:
+        """Whether every witness could be heard."""
+        return self.monitor and bool(self.cpus)
+
 
 class Testimony(NamedTuple):
     """What all witnesses but the agent say, over `window` seconds."""
