@@ -8,7 +8,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -42,11 +42,12 @@ class Database:
     our lock gets it as soon as it is free, while SQLite's own busy handler polls with growing sleeps.
 
     path: the file, in a directory that only we may write. schema: statements that make an empty file ours, and their
-    version, which a change of the schema raises.
+    version, which a change of the schema raises. migrations: by version, the statements that lead to the next one.
     """
 
-    def __init__(self, path: str, schema: str, version: int) -> None:
+    def __init__(self, path: str, schema: str, version: int, migrations: Mapping[int, str]) -> None:
         self.path = path
+        self._migrations = migrations
         self._lock = threading.Lock()
         try:
             self._connection = self._open(schema, version)
@@ -123,6 +124,10 @@ class Database:
         if found == 0:
             # One transaction: a kill in it leaves version 0 and no tables, which is where we are now.
             connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+            return
+        for step in range(found, version):
+            script = f"BEGIN IMMEDIATE; {self._migrations[step]} PRAGMA user_version = {step + 1}; COMMIT;"
+            connection.executescript(script)
 
     def _set_aside(self, error: BaseException) -> None:
         """Keeps the damaged file for whoever wants to look, and its WAL with it, where SQLite's tools expect that."""

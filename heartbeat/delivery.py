@@ -29,13 +29,12 @@ LOOK_AGAIN = 60.0  # in case a wake-up was forgotten
 
 
 class Wait(NamedTuple):
-    """Why one delivery waits, and until when (monotonic). whole: the trouble was the backend's, not this delivery's."""
+    """Why one delivery waits, and until when (monotonic). renew: it will be a new report then."""
 
     until: float
     failures: int = 0
     reason: str = ""
     renew: bool = False
-    whole: bool = False
 
 
 # Not the clock's present time: compared with a reading of the clock made a moment before, that would still lie ahead.
@@ -199,7 +198,7 @@ class Courier:
         name = outcome.reference or "an earlier attempt had arrived"
         log.info("%s: %s reported: %s", self.name, _called(delivery), name)
         self._accepted[delivery.id] = (self._wall(), outcome.reference)
-        self._waits = {number: wait for number, wait in self._waits.items() if not wait.whole and number != delivery.id}
+        self._waits.pop(delivery.id, None)
         self._record()
         self._well()
 
@@ -213,7 +212,7 @@ class Courier:
         before = self._wait_of(delivery)
         failures = before.failures + 1
         until = self._clock() + self._delay(failures, outcome.after)
-        self._waits[delivery.id] = Wait(until, failures, outcome.reason, outcome.renew, outcome.whole)
+        self._waits[delivery.id] = Wait(until, failures, outcome.reason, outcome.renew)
         if outcome.whole:
             self._whole(outcome)
         else:

@@ -1,4 +1,4 @@
-"""What must survive us: armed incarnations, incidents and their deliveries, in SQLite.
+"""What must survive us: armed incarnations, incidents, their deliveries, and holds by hand, in SQLite.
 
 Nothing is sent that is not written here first, and every transaction is on disk (WAL, synchronous FULL) before its
 method returns. So kill -9 at any instruction loses no incident, and a report whose fate is unknown is sent again as it
@@ -11,37 +11,28 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from heartbeat.database import Database, LedgerError
-from heartbeat.incident import Arm, Change, Close, Forget, Incident, Open
+from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
+from heartbeat.manual import ManualHold, rebased
+from heartbeat.records import (
+    DELIVERED,
+    EXPIRED,
+    INCIDENT,
+    MAY_HAVE_ARRIVED,
+    MIGRATIONS,
+    PENDING,
+    REFUSED,
+    SCHEMA,
+    SCHEMA_VERSION,
+    Attempt,
+    Delivery,
+    Past,
+    bounded,
+    history,
+)
 
-__all__ = ["AlreadyOpenError", "Attempt", "Delivery", "Ledger", "LedgerError"]
-
-SCHEMA_VERSION = 1
-PENDING, DELIVERED, REFUSED, EXPIRED = "pending", "delivered", "refused", "expired"
-
-_SCHEMA = f"""
-CREATE TABLE armed (uuid TEXT PRIMARY KEY, incarnation TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE incident (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, so that an old number in a log stays unambiguous
-    uuid TEXT NOT NULL, name TEXT NOT NULL, incarnation TEXT NOT NULL, verdict TEXT NOT NULL, action TEXT NOT NULL,
-    opened TEXT NOT NULL, evidence TEXT NOT NULL, closed_at TEXT, closed_why TEXT);
-CREATE UNIQUE INDEX incident_open ON incident (uuid, verdict, incarnation) WHERE closed_at IS NULL;
-CREATE INDEX incident_of_guest ON incident (uuid);
-CREATE TABLE delivery (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    incident_id INTEGER NOT NULL REFERENCES incident (id) ON DELETE CASCADE, backend TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('{PENDING}', '{DELIVERED}', '{REFUSED}', '{EXPIRED}')),
-    generated_time TEXT NOT NULL,          -- what a resend must repeat exactly
-    attempts INTEGER NOT NULL DEFAULT 0,
-    sending INTEGER NOT NULL DEFAULT 0,    -- 1 from before an attempt until its result is known, also if we are killed
-    uncertain INTEGER NOT NULL DEFAULT 0,  -- 1: an earlier attempt may have been accepted
-    error TEXT NOT NULL DEFAULT '', reference TEXT NOT NULL DEFAULT '', finished TEXT,
-    UNIQUE (incident_id, backend));
-CREATE INDEX delivery_by_status ON delivery (backend, status);
-"""
-_INCIDENT = ", ".join(f"incident.{column}" for column in Incident.__dataclass_fields__)
+__all__ = ["DELIVERED", "PENDING", "AlreadyOpenError", "Attempt", "Delivery", "Ledger", "LedgerError"]
 
 # A closed incident goes when it is older than KEEP_DAYS and there are KEEP_NUMBER newer ones: a few MB at most stay.
 KEEP_DAYS, KEEP_NUMBER, PRUNE_STEP = 90, 10_000, 100
@@ -53,34 +44,11 @@ class AlreadyOpenError(Exception):
     """The guest's incarnation already has an open incident with this verdict: the caller's bug. Nothing was changed."""
 
 
-class Delivery(NamedTuple):
-    """A report that one backend still owes. error: why the last attempt failed, or ""."""
-
-    id: int
-    incident: Incident
-    generated_time: str
-    attempts: int
-    error: str
-
-
-class Attempt(NamedTuple):
-    """An attempt that is about to be made, already on disk.
-
-    uncertain: an earlier attempt with this very generated_time may have been accepted.
-    previous: the latest generated_time of any other report about this guest that may have been accepted, or "".
-    """
-
-    number: int
-    generated_time: str
-    uncertain: bool
-    previous: str
-
-
 class Ledger:
     """The ledger of one node. Any thread may call any method; each raises LedgerError when the disk or SQLite fails."""
 
     def __init__(self, directory: str) -> None:
-        self._database = Database(os.path.join(directory, "ledger.sqlite"), _SCHEMA, SCHEMA_VERSION)
+        self._database = Database(os.path.join(directory, "ledger.sqlite"), SCHEMA, SCHEMA_VERSION, MIGRATIONS)
         self.path = self._database.path
         self.close = self._database.close
         self._rows, self._transaction = self._database.rows, self._database.transaction
@@ -92,7 +60,7 @@ class Ledger:
         return dict(self._rows("SELECT uuid, incarnation FROM armed"))
 
     def open_incidents(self) -> list[Incident]:
-        rows = self._rows(f"SELECT {_INCIDENT} FROM incident WHERE closed_at IS NULL ORDER BY id")
+        rows = self._rows(f"SELECT {INCIDENT} FROM incident WHERE closed_at IS NULL ORDER BY id")
         return [Incident(*row) for row in rows]
 
     def apply(self, changes: Sequence[Change], now: str, recipients: Mapping[str, Sequence[str]]) -> list[Incident]:
@@ -127,12 +95,63 @@ class Ledger:
         """Status -> number of this backend's deliveries, of all that the ledger still holds."""
         return dict(self._rows("SELECT status, count(*) FROM delivery WHERE backend = ? GROUP BY status", backend))
 
+    def incidents(self, limit: int, guest: str | None = None) -> list[Past]:
+        """The newest ones, open or closed, newest first. guest: its uuid, the beginning of that, or its name."""
+        return history(self._rows, limit, guest)
+
+    # Budgets. A time that lies in the future, because the clock went back since, is later than any `since`: it counts.
+
+    def recoveries(self, uuid: str, since: str) -> int:
+        """How often this guest's recovery was asked for since then; not those that were called off in time."""
+        return int(self._rows(
+            "SELECT count(*) FROM incident WHERE uuid = ? AND action = ? AND opened >= ? AND (closed_at IS NULL OR"
+            f" EXISTS (SELECT 1 FROM delivery WHERE incident_id = incident.id AND {MAY_HAVE_ARRIVED}))",
+            uuid, RECOVER, since,
+        )[0][0])  # fmt: skip
+
+    def in_flight(self, since: str, besides: int = 0) -> int:
+        """How many recoveries that were reported since then, perhaps, are not over yet. besides: not this incident."""
+        return int(self._rows(
+            "SELECT count(*) FROM incident WHERE closed_at IS NULL AND action = ? AND id != ? AND EXISTS (SELECT 1 FROM"
+            f" delivery WHERE incident_id = incident.id AND {MAY_HAVE_ARRIVED} AND"
+            " coalesce(finished, generated_time) >= ?)",
+            RECOVER, besides, since,
+        )[0][0])  # fmt: skip
+
+    # Holds by hand.
+
+    def hold(self, scope: str, owner: str, reason: str, now: str, until: str) -> int:
+        """Hold a guest, or manual.ALL. Replaces what the same owner holds there already. Returns its id."""
+        values = (bounded(scope, 36), bounded(owner, 64), bounded(reason, 200), now, until)
+        with self._transaction() as connection:
+            number = connection.execute("INSERT OR REPLACE INTO hold VALUES (NULL, ?, ?, ?, ?, ?)", values).lastrowid
+        assert number is not None
+        return number
+
+    def release(self, scope: str) -> int:
+        """End all holds of this scope. Returns how many there were."""
+        with self._transaction() as connection:
+            return connection.execute("DELETE FROM hold WHERE scope = ?", (scope,)).rowcount
+
+    def holds(self, now: str) -> list[ManualHold]:
+        """Those that have not ended, in the order in which they were made. Takes those that have out of the ledger."""
+        known = [ManualHold(*row) for row in self._rows("SELECT * FROM hold ORDER BY id")]
+        current = [rebased(hold, now) for hold in known if rebased(hold, now).until > now]
+        if current != known:
+            with self._transaction() as connection:
+                connection.execute("DELETE FROM hold WHERE until <= ? AND begun <= ?", (now, now))
+                connection.executemany(
+                    "UPDATE hold SET begun = ?, until = ? WHERE id = ?",
+                    [(hold.begun, hold.until, hold.id) for hold in current],
+                )
+        return current
+
     # The couriers' side.
 
     def pending(self, backend: str) -> list[Delivery]:
         """What this backend still owes, oldest first, at most PENDING_LIMIT."""
         rows = self._rows(
-            f"SELECT delivery.id, generated_time, attempts, error, {_INCIDENT} FROM delivery"
+            f"SELECT delivery.id, generated_time, attempts, error, {INCIDENT} FROM delivery"
             " JOIN incident ON incident.id = incident_id WHERE backend = ? AND status = ? AND closed_at IS NULL"
             " ORDER BY delivery.id LIMIT ?", backend, PENDING, PENDING_LIMIT,
         )
@@ -154,8 +173,8 @@ class Ledger:
             )
             previous = connection.execute(
                 "SELECT max(generated_time) FROM delivery JOIN incident ON incident.id = incident_id"
-                " WHERE uuid = ? AND backend = ? AND delivery.id != ? AND (status = ? OR uncertain OR sending)",
-                (uuid, backend, delivery, DELIVERED),
+                f" WHERE uuid = ? AND backend = ? AND delivery.id != ? AND {MAY_HAVE_ARRIVED}",
+                (uuid, backend, delivery),
             ).fetchone()[0]
         return Attempt(number, generated_time, bool(uncertain), previous or "")
 
@@ -172,7 +191,7 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE delivery SET sending = 0, uncertain = uncertain OR ?, error = ? WHERE id = ?",
-                (uncertain, _bounded(error, 500), delivery),
+                (uncertain, bounded(error, 500), delivery),
             )
 
     def renewed(self, delivery: int, generated_time: str) -> None:
@@ -191,17 +210,12 @@ class Ledger:
             connection.execute(
                 "UPDATE delivery SET status = ?, sending = 0, finished = ?, error = ?, reference = ?"
                 f" WHERE id = ? AND status IN ({marks})",
-                (status, now, _bounded(error, 500), _bounded(reference, 64), delivery, *before),
+                (status, now, bounded(error, 500), bounded(reference, 64), delivery, *before),
             )
 
 
-def _bounded(text: str, limit: int) -> str:
-    # A lone surrogate, which a strange domain name could bring, has no UTF-8.
-    return text[:limit].encode("utf-8", "replace").decode("utf-8")
-
-
 def _opened(connection: sqlite3.Connection, change: Open, now: str, backends: Sequence[str]) -> Incident:
-    name, evidence = _bounded(change.name, 255), _bounded(change.evidence, 4096)
+    name, evidence = bounded(change.name, 255), bounded(change.evidence, 4096)
     values = (change.uuid, name, change.incarnation, change.verdict, change.action, now, evidence)
     try:
         row = connection.execute("INSERT INTO incident VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", values)
@@ -219,7 +233,7 @@ def _opened(connection: sqlite3.Connection, change: Open, now: str, backends: Se
 def _close(connection: sqlite3.Connection, change: Close, now: str) -> None:
     connection.execute(
         "UPDATE incident SET closed_at = ?, closed_why = ? WHERE id = ? AND closed_at IS NULL",
-        (now, _bounded(change.why, 500), change.id),
+        (now, bounded(change.why, 500), change.id),
     )
     connection.execute(
         "UPDATE delivery SET status = ?, finished = ? WHERE incident_id = ? AND status = ?",

@@ -1,4 +1,4 @@
-"""What libvirt's list and events make of a guest: started, paused, reset, stopped, gone. Pure, as all of the decision."""
+"""What libvirt's list and events make of a guest: started, paused, reset, stopped, gone. Pure, as the whole de decision."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def gapped(watch: Watch, it: Gap, now: float, fitness: Fitness, timing: Timing) 
 
 
 def _running(watch: Watch, now: float, timing: Timing) -> Watch:
-    """It runs again, or is seen again: for a while its agent may be slow, after a migration or a restore for example."""
+    """It runs again, or is seen again: for a while its agent may be slow, as after a migration."""
     kept = holds.begin(holds.end(watch.holds, PAUSE), GRACE, "it has just been resumed", now, timing.grace)
     watch = watch._replace(running=True, closed_from=None, stalled=None, holds=kept)
     return calm(watch, SUSPECT if watch.incident else WAITING)

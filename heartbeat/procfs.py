@@ -57,14 +57,19 @@ def vcpus(process: Process, proc: str = "/proc") -> dict[int, Slices]:
     for thread in _list(tasks):
         if _read(f"{tasks}/{thread}/comm").startswith(b"CPU "):
             numbers = _read(f"{tasks}/{thread}/schedstat").split()
-            if len(numbers) == 3:
-                threads[int(thread)] = Slices(*map(int, numbers))
+            fields = _fields(f"{tasks}/{thread}/stat")
+            if len(numbers) == 3 and fields:
+                threads[int(thread)] = Slices(*map(int, numbers), fields[0])
     return threads if state(process, proc) else {}
 
 
 def _stat(pid: int, proc: str) -> list[str]:
-    """The fields of /proc/PID/stat after the command's name, which may itself hold blanks and brackets."""
-    return _read(f"{proc}/{pid}/stat").rpartition(b")")[2].decode("ascii", "replace").split()
+    return _fields(f"{proc}/{pid}/stat")
+
+
+def _fields(path: str) -> list[str]:
+    """The fields of a stat file after the command's name, which may itself hold blanks and brackets."""
+    return _read(path).rpartition(b")")[2].decode("ascii", "replace").split()
 
 
 def _list(path: str) -> list[str]:

@@ -102,10 +102,8 @@ def unreachable(watch: Watch, why: str, now: float) -> Watch:
 
 def assess(testimony: Testimony, last: Sample) -> tuple[str | None, str]:
     """The verdict on an agent that has been silent for long enough, or None; and the reason, for people."""
-    if last.process in ("T", "t", "D"):
-        return QEMU_STUCK, f"the QEMU process is in state {last.process}"
-    if last.stuck:
-        return QEMU_STUCK, "QEMU's monitor does not answer"
+    if last.process in ("T", "t", "D") or last.stuck:
+        return QEMU_STUCK, f"QEMU's monitor does not answer, its process is in state {last.process or 'unknown'}"
     moving = [name for name in ("kernel", "disk", "net") if getattr(testimony, name) is Says.MOVING]
     if moving:
         return AGENT_SILENT, f"the agent is silent, but the guest works: {', '.join(moving)}"
@@ -179,11 +177,10 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     verdict, reason = assess(testimony, watch.last)
     if verdict is None:
         return watch._replace(state=SUSPECT, detail=f"not judged: {reason}"), []
-    said = {name: getattr(said, "value", said) for name, said in testimony._asdict().items()}
-    said["window"] = round(testimony.window, 1)
-    after, effects = opened(
-        watch, verdict, reason, fitness, timing, silent=round(now - watch.silent_from, 1), questions=watch.silences, **said
-    )
+    evidence: dict[str, object] = {"silent": round(now - watch.silent_from, 1), "questions": watch.silences}
+    evidence.update({name: getattr(said, "value", said) for name, said in testimony._asdict().items()})
+    evidence["window"] = round(testimony.window, 1)
+    after, effects = opened(watch, verdict, reason, fitness, timing, **evidence)
     # What works now may hang later, so after this verdict the next window begins.
     return (after._replace(first=after.last) if verdict == AGENT_SILENT else after), effects
 

@@ -100,33 +100,6 @@ def _check_silence(what: str, before: Watch, after: Watch, fitness: Fitness, tim
         raise Broken(f"{what} without a second witness")
 
 
-_STEPS[type(observation)](watch, observation, now, fitness, timing)
-    if after.state != watch.state:
-        after = replace(after, since=now)
-    check(watch, after, effects, fitness)
-    return after, effects
-
-
-def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness) -> None:
-    """Raises Broken where a step violates what the first lines of this module promise."""
-    verdicts = [effect for effect in effects if isinstance(effect, Open)]
-    closed = {effect.id for effect in effects if isinstance(effect, Close)}
-    if len(verdicts) > 1:
-        raise Broken(f"{len(verdicts)} incidents opened at once")
-    for opened in verdicts:
-        what = f"{opened.verdict} on {opened.uuid}"
-        if before.incident and before.incident.id not in closed:
-            raise Broken(f"{what} beside incident {before.incident.id}")
-        if before.incident and before.incident.verdict == opened.verdict:
-            raise Broken(f"{what} again")
-        if opened.action == RECOVER and not (before.armed and opened.incarnation == before.incarnation):
-            raise Broken(f"{what}, which has never answered")
-        if opened.action == RECOVER and opened.verdict != QEMU_DIED and not fitness.able:
-            raise Broken(f"{what} while not fit to judge: {fitness.why}")
-        if opened.verdict == HUNG and (after.silences < 2 or after.first is None or after.first is after.last):
-            raise Broken(f"{what} without silence and witnesses")
-
-
 _STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
     Seen: lifecycle.seen,
     Paused: lifecycle.paused,

@@ -68,8 +68,8 @@ class Watch(NamedTuple):
     armed: this incarnation has answered since.
     asked: when the question that is out was asked. silent_from: when the first of the unanswered questions was asked.
     first, last: samples since then. looking: a sample is being taken.
-    closed_from: since when the agent cannot be reached though the guest runs. stalled: since when it is paused by an I/O
-    error. panicked: its kernel said so.
+    closed_from: since when the agent cannot be reached though the guest runs. panicked: its kernel said so.
+    stalled: since when it is paused by an I/O error.
     holds: why it is not judged at present.
     incident: the open one, perhaps of an earlier life of ours; it stands only while `state` repeats its verdict.
     """

@@ -34,11 +34,15 @@ class Cpu(Enum):
 
 
 class Slices(NamedTuple):
-    """Of one vCPU thread, from its schedstat: nanoseconds run, nanoseconds waited for a core, slices got."""
+    """Of one vCPU thread, from its schedstat: nanoseconds run, nanoseconds waited for a core, slices got.
+
+    state: its state letter. The kernel adds a wait only when it ends, so R tells a CPU that waits from a halted one.
+    """
 
     ran: int
     waited: int
     got: int
+    state: str = "S"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Sample:
     monitor: whether QEMU's monitor answered; without it balloon and disk mean nothing.
     balloon: when the guest's balloon driver last reported; 0 for never. disk: requests begun. net: packets that the
     guest sent. cpus: by thread id; empty where the QEMU process was not found. process: its state letter, "" for none.
+    stuck: the monitor was asked and did not return. job: what libvirt is doing with the guest, "" for nothing.
     """
 
     at: float
@@ -59,6 +64,13 @@ class Sample:
     net: int
     cpus: Mapping[int, Slices]
     process: str
+    stuck: bool = False
+    job: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every witness could be heard."""
+        return self.monitor and bool(self.cpus)
 
 
 class Testimony(NamedTuple):
@@ -96,7 +108,7 @@ def hear(first: Sample, last: Sample, balloon_period: int, unanswered: float | N
 def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None) -> Says:
     if last.balloon > first.balloon > 0 or (last.balloon > 0 and not first.balloon and first.monitor and last.monitor):
         return Says.MOVING
-    if not (first.monitor and last.monitor):
+    if not (first.monitor and last.monitor) or (first.balloon and not last.balloon):
         return Says.UNSURE
     if not period or not last.balloon:
         return Says.ABSENT
@@ -110,18 +122,17 @@ def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None) 
 def _counter(first: Sample, last: Sample, before: int, after: int) -> Says:
     if not (first.monitor and last.monitor):
         return Says.UNSURE
-    return Says.MOVING if after > before else Says.STILL
+    return Says.MOVING if after != before else Says.STILL  # a sum falls when the guest gives a device back
 
 
 def _cpu(first: Sample, last: Sample, window: float) -> Cpu:
     threads = first.cpus.keys() & last.cpus.keys()
     if not threads or window < 2:
         return Cpu.UNSURE
-    changes = [
-        Slices(*(new - old for new, old in zip(last.cpus[thread], first.cpus[thread]))) for thread in sorted(threads)
-    ]
+    changes = [_change(first.cpus[thread], last.cpus[thread]) for thread in sorted(threads)]
     if not any(change.got or change.ran for change in changes):
-        return Cpu.STILL
+        # Not one slice: halted, unless it waits for a core (R) or for a page of memory or a disk of the host's (D).
+        return Cpu.STILL if all(change.state == "S" for change in changes) else Cpu.STARVED
     ran = [change.ran / 1e9 / window for change in changes]
     waited = [change.waited / 1e9 / window for change in changes]
     if any(wait >= 0.5 and run < 0.25 for run, wait in zip(ran, waited)):
@@ -132,3 +143,7 @@ def _cpu(first: Sample, last: Sample, window: float) -> Cpu:
         change.got / window <= FAINT_SLICES and run <= FAINT_SHARE for change, run in zip(changes, ran)
     )
     return Cpu.FAINT if faint else Cpu.WORKING
+
+
+def _change(old: Slices, new: Slices) -> Slices:
+    return Slices(new.ran - old.ran, new.waited - old.waited, new.got - old.got, new.state)

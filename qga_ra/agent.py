@@ -91,8 +91,10 @@ def validate_all(given: Invocation, places: Places) -> int:
     code, findings = supervision.check(places, given)
     sys.stdout.write(findings)
     if code:
+        # The code is that of the first failed finding. A check that did not get so far says why in its last line.
         lines = [line for line in findings.splitlines() if line.strip()]
-        raise Failure(code, lines[-1] if lines else f"the check of this host ends with {code}, without a word")
+        failed = [line.partition(" ")[2] for line in lines if line.startswith("FAILED ")]
+        raise Failure(code, (failed or lines[-1:] or [f"the check of this host ends with {code}, without a word"])[0])
     return SUCCESS
 
 

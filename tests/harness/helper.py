@@ -65,11 +65,12 @@ class Helper:
 
     def start(self) -> None:
         """Returns when it says that it is ready."""
-        self._process = subprocess.Popen(
-            ["/usr/bin/python3", "-I", str(CODE), "--config", str(self.config),
-             "--run-directory", str(self.folder / "run"), *self._arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=(self.folder / "stderr").open("w"), text=True,
-        )
+        with (self.folder / "stderr").open("w") as stderr:
+            self._process = subprocess.Popen(
+                ["/usr/bin/python3", "-I", str(CODE), "--config", str(self.config),
+                 "--run-directory", str(self.folder / "run"), *self._arguments],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True,
+            )
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
         assert said == "ready\n", f"the helper did not begin: {(self.folder / 'stderr').read_text()}"

@@ -1,6 +1,7 @@
 """A compute node in a cell, with the installed package: libvirtd, guests, a cluster of one, and Masakari's endpoint."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from tests.harness.cluster import PATH, Cluster
 from tests.harness.endpoint import Endpoint
@@ -16,8 +18,10 @@ from tests.harness.hypervisor import Libvirtd
 from tests.harness.wait import until
 
 RESOURCE = "qga-monitor"
+HELPER = "/usr/lib/masakari-qga/heartbeat"
 AGENT = "/usr/lib/ocf/resource.d/masakari/qga"
 LOG = "/var/log/masakari-qga.log"
+RUN = Path("/run/masakari-qga")
 CONFIG = Path("/etc/masakari-qga/masakari-qga.conf")
 
 
@@ -59,6 +63,23 @@ class Node:
         self.cluster.pcs("resource", "create", RESOURCE, "ocf:masakari:qga", *parameters, "clone")
         self.cluster.wait_role(RESOURCE, "Started")
 
+    @staticmethod
+    def run(*command: str, seconds: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command as a shell of root runs it."""
+        return subprocess.run(command, env={**PATH, "HOME": "/root", **environment}, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=seconds)
+
+    def operations(self) -> list[tuple[str, str, str]]:
+        """What Pacemaker did with the resource since it began: operation, interval (s, with unit), exit code."""
+        shown = ElementTree.fromstring(self.run("crm_mon", "-1", "-o", "--output-as=xml").stdout)
+        history = f"node_history/node/resource_history[@id='{RESOURCE}']/operation_history"
+        return [tuple(done.get(name, "") for name in ("task", "interval", "rc")) for done in shown.iterfind(history)]
+
+    def delete(self) -> None:
+        """`pcs resource delete`, if there is one; pcs waits until it is stopped."""
+        if self.cluster.resource_state(RESOURCE):
+            self.cluster.pcs("resource", "delete", RESOURCE)
+
     def agent(self, action: str, *, seconds: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the installed agent by hand, as `crm_resource --force-*` would."""
         variables = {**PATH, "OCF_ROOT": "/usr/lib/ocf", "OCF_RESOURCE_INSTANCE": RESOURCE, **environment}
@@ -67,24 +88,33 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """`masakari-qga status --json`. Raises AssertionError if it fails."""
-        ran = subprocess.run(["masakari-qga", "status", "--json"], env=PATH, capture_output=True, text=True, timeout=60)
+        ran = self.command("status", "--json")
         assert ran.returncode == 0, ran.stderr
         return dict(json.loads(ran.stdout))
 
     def table(self) -> str:
         """`masakari-qga status`, as an operator sees it."""
-        ran = subprocess.run(["masakari-qga", "status"], env=PATH, capture_output=True, text=True, timeout=60)
+        ran = self.command("status")
         return ran.stdout + ran.stderr
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The operator's command."""
+        return self.run("masakari-qga", *arguments)
+
+    def guest(self, uuid: str) -> dict[str, Any]:
+        """What status says of one guest; empty if it does not know it. Raises AssertionError as `status` does."""
+        return next((guest for guest in self.status()["guests"] if guest["uuid"] == uuid), {})
+
     def state(self, uuid: str) -> str:
-        return next((guest["state"] for guest in self.status()["guests"] if guest["uuid"] == uuid), "not known")
+        return str(self.guest(uuid).get("state", "not known"))
 
     def wait_state(self, uuid: str, state: str, seconds: float = 90.0) -> None:
         until(lambda: self.state(uuid) == state, f"guest {uuid} to be {state}", seconds, 0.2, (AssertionError,))
 
     def wait_attribute(self, name: str, value: str | None, seconds: float = 60.0) -> None:
         """Until the cluster shows this value of a node attribute; None: until it shows none."""
-        until(lambda: self.cluster.attributes().get(name) == value, f"node attribute {name} to be {value}", seconds, 0.2)
+        until(lambda: self.cluster.attributes().get(name) == value, f"node attribute {name} to be {value}", seconds,
+              0.2)
 
     @staticmethod
     def log() -> str:
@@ -96,7 +126,7 @@ class Node:
     def helper() -> int:
         """The pid of the helper that holds the lock, in the kernel's word. Raises ProcessLookupError."""
         try:
-            inode = os.stat("/run/masakari-qga/lock").st_ino
+            inode = os.stat(RUN / "lock").st_ino
         except FileNotFoundError:
             raise ProcessLookupError("there is no lock") from None
         for line in Path("/proc/locks").read_text().splitlines():
@@ -104,3 +134,19 @@ class Node:
             if "FLOCK" in fields and fields[-3].rpartition(":")[2] == str(inode) and fields[1] != "->":
                 return int(fields[-4])
         raise ProcessLookupError("nobody holds the lock")
+
+    @staticmethod
+    def helpers() -> list[int]:
+        """Every process that runs the installed helper, whether it holds the lock or not; its own children do not
+        count."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):      # it may end while we look
+                if path.joinpath("cmdline").read_bytes().split(b"\0")[2:3] == [HELPER.encode()]:
+                    found.append(int(path.name))
+        return found
+
+    def wait_helper(self, other_than: int = 0, seconds: float = 60.0) -> int:
+        """The pid of the helper, once there is one, and it is not that one."""
+        return until(lambda: (pid := self.helper()) != other_than and pid, "a helper" + " anew" * bool(other_than),
+                     seconds, despite=(ProcessLookupError,))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import libvirt
 import pytest
 
-from tests.harness.guests import cramped
+from tests.harness.failures import cramped
 from tests.harness.hypervisor import connect
 from tests.harness.wait import until
 

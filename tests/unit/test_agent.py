@@ -400,6 +400,12 @@ def test_from_level_10_on_the_helpers_findings_are_passed_on(agent):
     assert result.stdout == "config: fine\nlibvirt: refused\n"
 
 
+def test_the_reason_is_the_first_failed_finding_and_not_what_was_said_after_it(agent):
+    agent.behave(finding="ok     modules\nFAILED the file: chmod it\nFAILED libvirt\nok     name\nnote: old", exit=4)
+    result = agent("validate-all", env={"OCF_CHECK_LEVEL": "10"})
+    assert (result.code, result.reason) == (4, "the file: chmod it")
+
+
 def test_changed_parameters_reach_the_running_helper(agent):
     agent("start")
     assert agent("reload-agent", env={"OCF_RESKEY_interval": "4", "OCF_RESKEY_hostname": "c-1"}) == (0, "", "")

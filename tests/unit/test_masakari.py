@@ -300,12 +300,14 @@ class Crooked(BaseHTTPRequestHandler):
     """A server of our own making: `answer` is a status, and what follows the headers."""
 
     answer = (202, b"{}")
+    elsewhere = ""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         status, content = self.answer
         self.send_response(status)
         self.send_header("Retry-After", "77")
+        self.send_header("Location", self.elsewhere)
         self.end_headers()
         with contextlib.suppress(OSError):
             for part in iter(content, None) if callable(content) else [content]:
@@ -316,8 +318,8 @@ class Crooked(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(answer=(202, b"{}"), certificate=None):
-    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Crooked,), {"answer": answer}))
+def serving(answer=(202, b"{}"), certificate=None, elsewhere=""):
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (Crooked,), {"answer": answer, "elsewhere": elsewhere}))
     server.handle_error = lambda *_: None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -351,9 +353,10 @@ def test_what_a_server_says_reaches_no_log_or_terminal_raw(client):
     assert len(reason) < 200
 
 
-def test_a_redirection_is_not_followed_with_our_token(client):
-    with serving((307, b"")) as url:
+def test_a_redirection_is_not_followed_with_our_token(client, endpoint):
+    with serving((307, b""), elsewhere=f"{endpoint.url}/instance-ha/v1/notifications") as url:
         outcome = client(endpoint=url).deliver(report())
+    assert endpoint.attempts == []
     assert "check masakari.endpoint or the catalogue" in outcome.reason
 
 

@@ -187,6 +187,7 @@ def test_an_answer_that_makes_no_sense_is_no_success(masakari, line, tmp_path, m
 
 def test_it_ends_with_the_helper_even_in_the_midst_of_a_report(endpoint, options):
     endpoint.fail(Fault.HANG)
+    options["timeout"] = 3600
     code = f"from heartbeat.sender import *; Sender({options!r}).deliver({REPORT!r})"
     helper = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     listing = Path(f"/proc/{helper.pid}/task/{helper.pid}/children")

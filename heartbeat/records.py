@@ -1,0 +1,117 @@
+"""What the ledger keeps: its tables, the rows that it hands out, and how past incidents are read.
+
+The history is read here and not in the ledger, because the operator's command reads it from the file itself where no
+helper answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from heartbeat.incident import Incident
+
+SCHEMA_VERSION = 2
+PENDING, DELIVERED, REFUSED, EXPIRED = "pending", "delivered", "refused", "expired"
+
+_HOLD = """
+CREATE TABLE hold (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, owner TEXT NOT NULL, reason TEXT NOT NULL,
+    begun TEXT NOT NULL, until TEXT NOT NULL, UNIQUE (scope, owner));
+"""
+SCHEMA = f"""
+CREATE TABLE armed (uuid TEXT PRIMARY KEY, incarnation TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE incident (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, so that an old number in a log stays unambiguous
+    uuid TEXT NOT NULL, name TEXT NOT NULL, incarnation TEXT NOT NULL, verdict TEXT NOT NULL, action TEXT NOT NULL,
+    opened TEXT NOT NULL, evidence TEXT NOT NULL, closed_at TEXT, closed_why TEXT);
+CREATE UNIQUE INDEX incident_open ON incident (uuid, verdict, incarnation) WHERE closed_at IS NULL;
+CREATE INDEX incident_of_guest ON incident (uuid);
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    incident_id INTEGER NOT NULL REFERENCES incident (id) ON DELETE CASCADE, backend TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('{PENDING}', '{DELIVERED}', '{REFUSED}', '{EXPIRED}')),
+    generated_time TEXT NOT NULL,          -- what a resend must repeat exactly
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sending INTEGER NOT NULL DEFAULT 0,    -- 1 from before an attempt until its result is known, also if we are killed
+    uncertain INTEGER NOT NULL DEFAULT 0,  -- 1: an earlier attempt may have been accepted
+    error TEXT NOT NULL DEFAULT '', reference TEXT NOT NULL DEFAULT '', finished TEXT,
+    UNIQUE (incident_id, backend));
+CREATE INDEX delivery_by_status ON delivery (backend, status);
+{_HOLD}"""
+# From this version to the next.
+MIGRATIONS = {1: _HOLD}
+
+INCIDENT = ", ".join(f"incident.{column}" for column in Incident.__dataclass_fields__)
+# Of a delivery that was accepted, or may have been: Masakari may be power-cycling the guest because of it.
+MAY_HAVE_ARRIVED = f"(status = '{DELIVERED}' OR uncertain OR sending)"
+
+
+class Delivery(NamedTuple):
+    """A report that one backend still owes. error: why the last attempt failed, or ""."""
+
+    id: int
+    incident: Incident
+    generated_time: str
+    attempts: int
+    error: str
+
+
+class Attempt(NamedTuple):
+    """An attempt that is about to be made, already on disk.
+
+    uncertain: an earlier attempt with this very generated_time may have been accepted.
+    previous: the latest generated_time of any other report about this guest that may have been accepted, or "".
+    """
+
+    number: int
+    generated_time: str
+    uncertain: bool
+    previous: str
+
+
+class Fate(NamedTuple):
+    """What has become of an incident's report to one backend. finished: UTC in ISO 8601, None while it is pending."""
+
+    backend: str
+    status: str
+    attempts: int
+    error: str
+    reference: str
+    finished: str | None
+
+
+class Past(NamedTuple):
+    """An incident as it is listed. closed: UTC in ISO 8601, None while it is open."""
+
+    incident: Incident
+    closed: str | None
+    why: str
+    fates: tuple[Fate, ...]
+
+
+def history(rows: Callable[..., list[Any]], limit: int, guest: str | None = None) -> list[Past]:
+    """The newest `limit` incidents, newest first.
+
+    rows: runs one SELECT with its values. guest: only those of this guest: its uuid, the first four or more characters
+    of it, or its domain name.
+    """
+    where, values = "", ()
+    if guest is not None:
+        where = " WHERE uuid = ?1 OR name = ?1 OR (length(?1) > 3 AND substr(uuid, 1, length(?1)) = lower(?1))"
+        values = (guest,)
+    found = rows(
+        f"SELECT {INCIDENT}, closed_at, closed_why FROM incident{where} ORDER BY id DESC LIMIT {int(limit)}", *values
+    )
+    columns = ", ".join(Fate._fields)
+    fates = f"SELECT {columns} FROM delivery WHERE incident_id = ? ORDER BY id"
+    return [
+        Past(Incident(*row[:-2]), row[-2], row[-1] or "", tuple(Fate(*fate) for fate in rows(fates, row[0])))
+        for row in found
+    ]
+
+
+def bounded(text: str, limit: int) -> str:
+    """A text that SQLite takes and nobody has to scroll through."""
+    # A lone surrogate, which a strange domain name could bring, has no UTF-8.
+    return text[:limit].encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,142 @@
+"""Whom we ask when: everybody once in each interval, nobody twice at a time, the rest waits for a slot."""
+
+from __future__ import annotations
+
+import uuid as uuids
+
+import pytest
+
+from heartbeat.alarm import NEVER
+from heartbeat.schedule import GAP, Schedule
+
+GUESTS = [str(uuids.UUID(int=number * 7919)) for number in range(1, 101)]
+
+
+def run(schedule: Schedule, start: float, end: float, takes: float = 0.002) -> list[tuple[float, str]]:
+    """Every question in this time, each of which comes back after `takes` seconds. As the owner loop does it."""
+    now, asked, out = start, [], []
+    while now < end:
+        for back, guest in [it for it in out if it[0] <= now]:
+            out.remove((back, guest))
+            schedule.returned(guest, now)
+        while (guest := schedule.take(now)) is not None:
+            asked.append((now, guest))
+            out.append((now + takes, guest))
+        soonest = min([schedule.next_at(), *(back for back, _ in out)])
+        assert soonest > now, "the loop would spin"
+        now = soonest
+    return asked
+
+
+@pytest.fixture
+def schedule() -> Schedule:
+    schedule = Schedule(10.0, 6)
+    for guest in GUESTS:
+        schedule.add(guest, 0.0)
+    return schedule
+
+
+def test_every_guest_is_asked_once_in_each_interval_at_its_own_place(schedule):
+    asked = run(schedule, 0.0, 30.0)
+    for guest in GUESTS:
+        times = [at for at, name in asked if name == guest]
+        assert len(times) == 3
+        assert all(later - earlier == pytest.approx(10.0, abs=0.5) for earlier, later in zip(times, times[1:]))
+
+
+def test_the_questions_are_spread_and_never_sent_together(schedule):
+    times = [at for at, _ in run(schedule, 0.0, 10.0)]
+    assert all(later - earlier >= GAP * 0.999 for earlier, later in zip(times, times[1:]))
+    for second in range(10):
+        assert 1 <= sum(second <= at < second + 1 for at in times) <= 30
+
+
+def test_a_guest_whose_question_is_out_is_not_asked_again(schedule):
+    first = schedule.take(20.0)
+    assert first is not None
+    schedule.soon(first, 20.1)
+    schedule.add(first, 20.1)
+    others = []
+    for turn in range(1, 2000):
+        other = schedule.take(20.1 + turn * GAP)
+        if other:
+            others.append(other)
+            schedule.returned(other, 20.1 + turn * GAP)
+    assert first not in others
+    assert set(others) == set(GUESTS) - {first}
+
+
+def test_one_that_shall_be_asked_soon_is_asked_once_more_as_soon_as_its_question_returns(schedule):
+    first = schedule.take(20.0)
+    run(schedule, 20.5, 24.9)
+    schedule.soon(first, 24.9)
+    schedule.returned(first, 25.0)
+    asked = run(schedule, 25.0, 25.5, takes=0.0001)
+    assert [name for _, name in asked].count(first) == 1
+    schedule.soon(GUESTS[0], 26.0)
+    assert schedule.next_at() <= 26.0
+
+
+def test_no_more_questions_are_out_than_there_are_slots(schedule):
+    taken = [schedule.take(50.0 + turn * GAP) for turn in range(20)]
+    assert [guest is not None for guest in taken] == [True] * 6 + [False] * 14
+    assert schedule.next_at() == NEVER
+    schedule.returned(taken[2], 60.0)
+    assert schedule.next_at() <= 60.0
+    assert schedule.take(60.0) not in (None, *taken)
+
+
+def test_healthy_guests_are_asked_on_though_some_never_return():
+    schedule = Schedule(10.0, 6)
+    for guest in GUESTS[:20]:
+        schedule.add(guest, 0.0)
+    stuck = [schedule.take(100.0 + turn * GAP) for turn in range(5)]
+    asked = {name for _, name in run(schedule, 101.0, 112.0)}
+    assert asked == set(GUESTS[:20]) - set(stuck)
+
+
+def test_a_removed_guest_is_not_asked_and_its_question_that_is_out_keeps_the_slot():
+    schedule = Schedule(10.0, 1)
+    schedule.add(GUESTS[0], 0.0)
+    schedule.add(GUESTS[1], 0.0)
+    out = schedule.take(20.0)
+    other = next(guest for guest in GUESTS[:2] if guest != out)
+    schedule.remove(out)
+    schedule.remove("never added")
+    assert out not in schedule
+    assert other in schedule
+    assert schedule.take(30.0) is None
+    schedule.returned(out, 31.0)
+    assert schedule.take(40.0) == other
+    schedule.returned(other, 40.0)
+    assert [name for _, name in run(schedule, 40.1, 70.0)] == [other] * 3
+
+
+def test_one_that_is_removed_and_added_again_while_it_is_asked_goes_on_as_usual():
+    schedule = Schedule(10.0, 2)
+    schedule.add(GUESTS[0], 0.0)
+    schedule.take(20.0)
+    schedule.remove(GUESTS[0])
+    schedule.add(GUESTS[0], 21.0)
+    assert GUESTS[0] in schedule
+    assert schedule.take(29.0) is None
+    schedule.returned(GUESTS[0], 29.5)
+    assert [name for _, name in run(schedule, 29.6, 49.6)] == [GUESTS[0]] * 2
+
+
+def test_a_removed_guest_whose_question_returns_leaves_nothing_behind():
+    schedule = Schedule(10.0, 2)
+    for guest in GUESTS:
+        schedule.add(guest, 0.0)
+        schedule.remove(guest)
+    assert schedule.next_at() == NEVER
+    assert not schedule._asked
+    schedule.returned("never asked", 5.0)
+    assert schedule.next_at() == NEVER
+
+
+def test_a_shorter_interval_holds_from_the_next_round_on(schedule):
+    run(schedule, 0.0, 10.0)
+    schedule.interval = 2.0
+    asked = run(schedule, 10.0, 40.0)
+    assert len([1 for at, _ in asked if at > 20.0]) == pytest.approx(10 * len(GUESTS), rel=0.02)
