@@ -8,4 +8,12 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from heartbeat.arguments import main  # noqa: E402
 
-sys.exit(main(sys.argv[1:]))
+
+
+def run(*given):
+    from heartbeat.daemon import run  # it loads libvirt, which a look at the configuration does without
+
+    return run(*given)
+
+
+sys.exit(main(sys.argv[1:], run))
