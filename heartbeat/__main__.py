@@ -9,7 +9,6 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 from heartbeat.arguments import main  # noqa: E402
 
 
-
 def run(*given):
     from heartbeat.daemon import run  # it loads libvirt, which a look at the configuration does without
 

@@ -85,8 +85,8 @@ class Guests:
             if not self.trouble:
                 log.error("nothing can be recorded, so nothing new can be reported: %s", error)
             self.trouble = plain(str(error), 120)
-        # A file that was damaged or removed under us does not heal; our next start sets it aside and begins anew.
-        self.broken = self.broken or getattr(error, "restart", False)
+            # A file that was damaged or removed under us does not heal; our next start sets it aside and begins anew.
+            self.broken = self.broken or getattr(error, "restart", False)
             self._writable_at = now + LEDGER_RETRY
             self._postpone(uuid, watch, observation)
             return
