@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from heartbeat import __version__, settings
 from heartbeat.configuration import Configuration, ConfigurationError, ParameterError, load, show
@@ -13,15 +13,19 @@ from heartbeat.configuration import Configuration, ConfigurationError, Parameter
 DIED, BAD_CONFIGURATION, NO_PERMISSION, NOT_INSTALLED, BAD_PARAMETER = 1, 2, 4, 5, 6
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run what the command line asks for; the last line on stderr is the reason of a failure, for people."""
+def main(arguments: Sequence[str], run: Callable[[Configuration, str, str], int]) -> int:
+    """Do what the command line asks for; the last line on stderr is the reason of a failure, for people.
+
+    run: the helper itself; takes the configuration, this node's name in the cluster, and the directory for lock and
+    socket.
+    """
     given = _parser().parse_args(arguments)
     try:
         config = load(given.config, _parameters(given.set))
         if given.show_config:
             print(show(config), end="")
             return 0
-        return _check(config) if given.check else _run(config, given)
+        return _check(config) if given.check else run(config, given.node, given.run_directory)
     except ParameterError as error:
         return _failed(BAD_PARAMETER, str(error))
     except ConfigurationError as error:
@@ -30,12 +34,6 @@ def main(arguments: Sequence[str]) -> int:
         return _failed(NOT_INSTALLED, f"python module {error.name} cannot be loaded; install the package that has it")
     except PermissionError as error:
         return _failed(NO_PERMISSION, f"{error.filename}: {error.strerror}; the helper runs as root")
-
-
-def _run(config: Configuration, given: argparse.Namespace) -> int:
-    from heartbeat.daemon import run  # it loads libvirt, which the other ways do without
-
-    return run(config, given.node, given.run_directory)
 
 
 def _check(config: Configuration) -> int:

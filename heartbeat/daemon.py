@@ -81,6 +81,10 @@ class Helper:
         return self._code
 
     def _every_turn(self) -> None:
+        if self._owner.guests.broken:
+            log.error("the ledger is damaged; the helper ends, and Pacemaker starts it again with a new one")
+            self._code = DIED
+            self._owner.stop()
         if self._lock.lost():
             log.error("the lock file was removed; the helper ends, lest there be two, and Pacemaker starts it again")
             self._code = DIED

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Callable
 
 from heartbeat.alarm import Alarms
 from heartbeat.guest import Channel, Guest
 from heartbeat.incident import RECOVER, Change, Close, Forget, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
-from heartbeat.observation import Ask, Gap, Look, Observation, Recorded, Seen, Stopped, Tick, Vanished
+from heartbeat.observation import Ask, Gap, Look, Observation, Recorded, Sampled, Seen, Stopped, Tick, Vanished
 from heartbeat.settings import plain, printable
 from heartbeat.verdict import Broken, begin, judge
 from heartbeat.watch import SUSPECT, VERDICTS, Fitness, Timing, Watch, calm, rest, wake_at
 
 log = logging.getLogger(__name__)
 
-# Seconds until a step that the ledger did not take is tried again.
+# Seconds until the ledger is tried again after it failed, by all guests together: a failure may take it seconds.
 LEDGER_RETRY = 1.0
 
 
@@ -46,8 +47,11 @@ class Guests:
         self._recipients = recipients
         self.watches: dict[str, Watch] = {}
         self.trouble = ""  # why the ledger cannot be written, or ""
+        self.broken = False  # and only a restart of the helper can help
         self._wakes = Alarms()
-        self._retries: list[tuple[float, str, Observation]] = []
+        self._writable_at = 0.0
+        # The latest step of each kind that the ledger did not take: when to try it again, and of which incarnation.
+        self._postponed: dict[tuple[str, type], tuple[float, str, Observation]] = {}
         # What an earlier life of ours knew of guests that have not been seen in this one yet.
         self._armed = ledger.armed()
         self._incidents = {incident.uuid: incident for incident in ledger.open_incidents()}
@@ -68,19 +72,30 @@ class Guests:
             after, effects = judge(watch, observation, now, fitness, timing)
         except Broken:
             log.exception("guest %s: a step was not made; its silence so far is forgotten", uuid)
+            watch = replace(watch, looking=False)
             self._keep(uuid, calm(watch, rest(watch), "see the log: a step was not made"), now, timing)
             return
         changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look))]
+        if changes and now < self._writable_at:
+            self._postpone(uuid, watch, observation)
+            return
         try:
             incidents = self._ledger.apply(changes, self._wall(), self._recipients()) if changes else []
         except (LedgerError, AlreadyOpenError) as error:
-            self._postpone(uuid, watch, observation, now, error)
+            if not self.trouble:
+                log.error("nothing can be recorded, so nothing new can be reported: %s", error)
+            self.trouble = plain(str(error), 120)
+            # A file that was damaged or removed under us does not heal; our next start sets it aside and begins anew.
+            self.broken = self.broken or getattr(error, "restart", False)
+            self._writable_at = now + LEDGER_RETRY
+            self._postpone(uuid, watch, observation)
             return
         if changes and self.trouble:
             log.warning("the ledger can be written again")
             self.trouble = ""
         self._armed.pop(uuid, None)
         self._incidents.pop(uuid, None)
+        self._supersede(uuid, observation)
         _log(watch, after, changes)
         for incident in incidents:
             after = judge(after, Recorded(incident), now, fitness, timing)[0]
@@ -99,20 +114,27 @@ class Guests:
         for uuid in list(self.watches):
             self.observe(uuid, observation, now, fitness, timing)
 
-    def wake(self, now: float, fitness: Fitness, timing: Timing) -> None:
-        """Steps that are due by time alone, and those that the ledger did not take."""
-        due, self._retries = [it for it in self._retries if it[0] <= now], [it for it in self._retries if it[0] > now]
-        for _, uuid, observation in due:
-            self.observe(uuid, observation, now, fitness, timing)
+    def wake(self, now: float, fitness: Fitness, timing: Timing) -> set[str]:
+        """Steps that are due by time alone, and those that the ledger did not take: of which guests."""
+        due = [key for key, (at, _, _) in self._postponed.items() if at <= now]
+        for key in due:
+            if key not in self._postponed:
+                continue  # superseded by one before it
+            _, run, observation = self._postponed.pop(key)
+            watch = self.watches.get(key[0])
+            # What happened to one incarnation must not be put down to the next. A look is always waited for.
+            if watch is None or watch.incarnation == run or isinstance(observation, Sampled):
+                self.observe(key[0], observation, now, fitness, timing)
         # A bounded number: a step may set its own alarm again at once.
         for _ in range(len(self.watches)):
             name = self._wakes.take(now)
             if name is None:
                 break
             self.observe(name, Tick(), now, fitness, timing)
+        return {uuid for uuid, _ in due}
 
     def next_at(self) -> float:
-        return min([self._wakes.next_at(), *(at for at, _, _ in self._retries)])
+        return min([self._wakes.next_at(), *(at for at, _, _ in self._postponed.values())])
 
     def holding(self, incident: int) -> Watch | None:
         """The guest that has this incident open."""
@@ -145,13 +167,17 @@ class Guests:
         self.watches[uuid] = watch
         self._wakes.set(uuid, wake_at(watch, timing))
 
-    def _postpone(self, uuid: str, watch: Watch, observation: Observation, now: float, error: Exception) -> None:
-        if not self.trouble:
-            log.error("nothing can be recorded, so nothing new can be reported: %s", error)
-        self.trouble = plain(str(error), 120)
-        self._retries.append((now + LEDGER_RETRY, uuid, observation))
+    def _postpone(self, uuid: str, watch: Watch, observation: Observation) -> None:
+        self._postponed[uuid, type(observation)] = (self._writable_at, watch.incarnation, observation)
         if uuid in self.watches:
             self._wakes.drop(uuid)  # set again when the step is made
+
+    def _supersede(self, uuid: str, observation: Observation) -> None:
+        """What libvirt says of a guest stands for what it said before and the ledger did not take. Only its death is
+        not undone by a list that may be older."""
+        if isinstance(observation, (Seen, Stopped, Vanished)):
+            for kind in (Seen, Vanished) if isinstance(observation, Seen) else (Seen, Stopped, Vanished):
+                self._postponed.pop((uuid, kind), None)
 
 
 def _log(before: Watch, after: Watch, changes: Sequence[Change]) -> None:
@@ -168,3 +194,5 @@ def _log(before: Watch, after: Watch, changes: Sequence[Change]) -> None:
         level = logging.INFO if SUSPECT in (before.state, after.state) or before.state in VERDICTS else logging.DEBUG
         detail = after.detail and f": {after.detail}"
         log.log(level, "guest %s %s: %s, was %s%s", uuid, name, after.state, before.state, detail)
+    elif after.state == SUSPECT and before.detail != after.detail:
+        log.debug("guest %s %s: suspect: %s", uuid, name, after.detail)

@@ -113,7 +113,8 @@ class Owner:
                     return
                 self._handle(message)
             now = self._clock()
-            self.guests.wake(now, self.fitness, self.timing)
+            for uuid in self.guests.wake(now, self.fitness, self.timing):
+                self._plan(uuid, now)
             self._put_questions(now)
             self.progress = now
             if now >= turned + TURN:
@@ -155,8 +156,9 @@ class Owner:
             self._plan(message.uuid, now)
         elif isinstance(message, Inventory):
             self._linked("", now)
+            known = set(self.guests.watches)
             self.guests.inventory(message.guests, now, self.fitness, self.timing)
-            for uuid in message.guests:
+            for uuid in known | message.guests.keys():
                 self._plan(uuid, now)
         elif isinstance(message, LinkDown):
             self._linked(message.why, now)

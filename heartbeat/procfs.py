@@ -59,7 +59,8 @@ def vcpus(process: Process, proc: str = "/proc") -> dict[int, Slices]:
             numbers = _read(f"{tasks}/{thread}/schedstat").split()
             fields = _fields(f"{tasks}/{thread}/stat")
             if len(numbers) == 3 and fields:
-                threads[int(thread)] = Slices(*map(int, numbers), fields[0])
+                ran, waited, got = map(int, numbers)
+                threads[int(thread)] = Slices(ran, waited, got, fields[0])
     return threads if state(process, proc) else {}
 
 
