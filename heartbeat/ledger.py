@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from heartbeat.database import Database, LedgerError
+from heartbeat.holdings import Holdings
 from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
-from heartbeat.manual import ManualHold, rebased
 from heartbeat.records import (
     DELIVERED,
     EXPIRED,
@@ -52,6 +52,8 @@ class Ledger:
         self.path = self._database.path
         self.close = self._database.close
         self._rows, self._transaction = self._database.rows, self._database.transaction
+        holdings = Holdings(self._database)
+        self.hold, self.release, self.holds = holdings.hold, holdings.release, holdings.holds
 
     # The owner's side.
 
@@ -117,34 +119,6 @@ class Ledger:
             " coalesce(finished, generated_time) >= ?)",
             RECOVER, besides, since,
         )[0][0])  # fmt: skip
-
-    # Holds by hand.
-
-    def hold(self, scope: str, owner: str, reason: str, now: str, until: str) -> int:
-        """Hold a guest, or manual.ALL. Replaces what the same owner holds there already. Returns its id."""
-        values = (bounded(scope, 36), bounded(owner, 64), bounded(reason, 200), now, until)
-        with self._transaction() as connection:
-            number = connection.execute("INSERT OR REPLACE INTO hold VALUES (NULL, ?, ?, ?, ?, ?)", values).lastrowid
-        assert number is not None
-        return number
-
-    def release(self, scope: str) -> int:
-        """End all holds of this scope. Returns how many there were."""
-        with self._transaction() as connection:
-            return connection.execute("DELETE FROM hold WHERE scope = ?", (scope,)).rowcount
-
-    def holds(self, now: str) -> list[ManualHold]:
-        """Those that have not ended, in the order in which they were made. Takes those that have out of the ledger."""
-        known = [ManualHold(*row) for row in self._rows("SELECT * FROM hold ORDER BY id")]
-        current = [rebased(hold, now) for hold in known if rebased(hold, now).until > now]
-        if current != known:
-            with self._transaction() as connection:
-                connection.execute("DELETE FROM hold WHERE until <= ? AND begun <= ?", (now, now))
-                connection.executemany(
-                    "UPDATE hold SET begun = ?, until = ? WHERE id = ?",
-                    [(hold.begun, hold.until, hold.id) for hold in current],
-                )
-        return current
 
     # The couriers' side.
 
