@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from heartbeat.incident import IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, Close, Open
 from heartbeat.observation import Effect
 from heartbeat.watch import Fitness, Timing, Watch
 
+# Where the event and the verdict have an action each, the more careful one holds.
+CAREFUL = (IGNORE, RECORD, RECOVER)
+
 Step = tuple[Watch, list[Effect]]
 
 
 def opened(
-    watch: Watch, verdict: str, detail: str, fitness: Fitness, timing: Timing, wanted: str = "", **evidence: object
+    watch: Watch, verdict: str, detail: str, fitness: Fitness, timing: Timing, wanted: str = "", **evidence: Any
 ) -> Step:
     """The watch in the state of a verdict, with what that causes.
 
@@ -25,7 +29,8 @@ def opened(
     effects: list[Effect] = []
     if watch.incident:
         effects.append(Close(watch.incident.id, f"became {verdict}"))
-    action = action_of(watch, wanted or timing.actions.get(verdict, RECORD), fitness, timing)
+    wishes = [wish for wish in (wanted, timing.actions.get(verdict)) if wish] or [RECORD]
+    action = action_of(watch, min(wishes, key=CAREFUL.index), fitness, timing)
     if action != IGNORE:
         text = json.dumps(evidence, separators=(",", ":"))
         effects.append(Open(watch.guest.uuid, watch.guest.name, watch.incarnation, verdict, action, text))

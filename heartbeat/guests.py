@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Callable
 
 from heartbeat.alarm import Alarms
 from heartbeat.guest import Channel, Guest
 from heartbeat.incident import RECOVER, Change, Close, Forget, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
-from heartbeat.observation import Ask, Gap, Look, Observation, Recorded, Sampled, Seen, Stopped, Tick, Vanished
+from heartbeat.observation import Ask, Gap, Look, Observation, Recorded, Sampled, Seen, Stopped, Tick, Vanished, Warn
 from heartbeat.settings import plain, printable
 from heartbeat.verdict import Broken, begin, judge
 from heartbeat.watch import SUSPECT, VERDICTS, Fitness, Timing, Watch, calm, rest, wake_at
@@ -72,10 +71,10 @@ class Guests:
             after, effects = judge(watch, observation, now, fitness, timing)
         except Broken:
             log.exception("guest %s: a step was not made; its silence so far is forgotten", uuid)
-            watch = replace(watch, looking=False)
+            watch = watch._replace(looking=False)
             self._keep(uuid, calm(watch, rest(watch), "see the log: a step was not made"), now, timing)
             return
-        changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look))]
+        changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look, Warn))]
         if changes and now < self._writable_at:
             self._postpone(uuid, watch, observation)
             return
@@ -106,6 +105,8 @@ class Guests:
                 self._ask(uuid)
             elif isinstance(effect, Look):
                 self._look(uuid)
+            elif isinstance(effect, Warn):
+                log.warning("guest %s %s: %s", uuid, printable(after.guest.name), effect.text)
         if isinstance(observation, Vanished):
             del self.watches[uuid]
             self._wakes.drop(uuid)

@@ -1,4 +1,4 @@
-"""What libvirt's list and events make of a guest: started, paused, reset, stopped, gone. Pure, as the whole de decision."""
+"""What libvirt's list and events make of a guest: started, paused, reset, stopped, gone. Pure as all of it."""
 
 from __future__ import annotations
 
@@ -131,7 +131,9 @@ def stopped(watch: Watch, it: Stopped, now: float, fitness: Fitness, timing: Tim
     effects: list[Effect] = []
     if action != IGNORE and (it.died or action):
         # A certain fact, recorded whatever our fitness is; it is reported once we are fit.
-        verdict, action = (PANICKED, "") if watch.panicked else (verdict or QEMU_DIED, action)
+        if watch.panicked:
+            verdict, action = timing.events.get("lifecycle.crashed.panicked", (PANICKED, ""))
+        verdict = verdict or QEMU_DIED
         quiet, effects = opened(quiet, verdict, it.why, fitness, timing, action, reason=it.why)
     elif watch.incident:
         effects.append(Close(watch.incident.id, f"the guest was stopped: {it.why}"))

@@ -177,7 +177,7 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     verdict, reason = assess(testimony, watch.last)
     if verdict is None:
         return watch._replace(state=SUSPECT, detail=f"not judged: {reason}"), []
-    evidence: dict[str, object] = {"silent": round(now - watch.silent_from, 1), "questions": watch.silences}
+    evidence = {"silent": round(now - watch.silent_from, 1), "questions": watch.silences}
     evidence.update({name: getattr(said, "value", said) for name, said in testimony._asdict().items()})
     evidence["window"] = round(testimony.window, 1)
     after, effects = opened(watch, verdict, reason, fitness, timing, **evidence)

@@ -6,12 +6,13 @@ import logging
 import random
 import threading
 import time
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import libvirt
 import libvirt_qemu
 
 from heartbeat import procfs
+from heartbeat.hypervisor import events
 from heartbeat.hypervisor.link import Link
 from heartbeat.message import About, Message
 from heartbeat.observation import Answered, Sampled
@@ -69,6 +70,14 @@ class Questions:
         return read_reply(reply, number)
 
 
+class _Counters(NamedTuple):
+    statistics: dict[str, int]
+    job: str
+
+
+_NOTHING = _Counters({}, "")
+
+
 class Looks:
     """Takes samples, at most one of a guest at a time, each worker over a read-only connection of its own."""
 
@@ -92,17 +101,17 @@ class Looks:
                     del self._begun[uuid]
                     self._stuck.add(uuid)
                     log.warning("guest %s: QEMU's monitor does not answer; the call is left behind", uuid)
-                    self._report(uuid, {})
+                    self._report(uuid, _NOTHING, stuck=True)
 
     def _look(self, slot: int, uuid: str) -> None:
         with self._lock:
             stuck = uuid in self._stuck
             if not stuck:
                 self._begun[uuid] = (slot, time.monotonic())
-        statistics: dict[str, int] = {}
+        found = _NOTHING
         try:
             if not stuck:
-                statistics = self._statistics(uuid)
+                found = self._counters(uuid)
         except libvirt.libvirtError as error:
             self._own.connection = None
             log.debug("guest %s: no statistics: error %s", uuid, error.get_error_code())
@@ -113,26 +122,28 @@ class Looks:
             if not expected:
                 self._stuck.discard(uuid)
         if expected:
-            self._report(uuid, statistics)
+            self._report(uuid, found, stuck)
 
-    def _statistics(self, uuid: str) -> dict[str, int]:
-        """libvirt's numbers of this guest; none while its monitor is not to be had."""
+    def _counters(self, uuid: str) -> _Counters:
+        """libvirt's numbers of this guest, none while its monitor is not to be had; and what it is doing with it."""
         process = self._link.processes.get(uuid)
         if process and procfs.state(process) in ("T", "t", "D"):
-            return {}
+            return _NOTHING
         connection = getattr(self._own, "connection", None)
         if connection is None or not connection.isAlive():
             connection = self._own.connection = self._link.connect(read_only=True)
         domain = connection.lookupByUUIDString(uuid)
+        job = events.job(domain.jobInfo()[0])
         # With the monitor in another client's hands libvirt leaves out what it would have had to ask QEMU for.
         if domain.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK:
-            return {}
+            return _Counters({}, job)
         found = connection.domainListGetStats([domain], STATISTICS, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
         if domain.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK:
-            return {}
-        return dict(found[0][1]) if found else {}
+            return _Counters({}, job)
+        return _Counters(dict(found[0][1]) if found else {}, job)
 
-    def _report(self, uuid: str, statistics: dict[str, int]) -> None:
+    def _report(self, uuid: str, found: _Counters, stuck: bool) -> None:
+        statistics = found.statistics
         process = self._link.processes.get(uuid)
         sample = Sample(
             at=time.monotonic(),
@@ -143,6 +154,8 @@ class Looks:
             net=_total(statistics, "net.", (".tx.pkts",)),
             cpus=procfs.vcpus(process) if process else {},
             process=procfs.state(process) if process else "",
+            stuck=stuck,
+            job=found.job,
         )
         self._post(About(uuid, Sampled(sample)))
 

@@ -1,4 +1,7 @@
-"""libvirt's events and numbers, as observations. Callbacks run in libvirt's event thread: they enqueue and return."""
+"""libvirt's events and numbers, as observations. Callbacks run in libvirt's event thread: they enqueue and return.
+
+An event's name is made of libvirt's own words, so that a newer libvirt's events have one too.
+"""
 
 from __future__ import annotations
 
@@ -7,47 +10,56 @@ from typing import Any, Callable
 import libvirt
 
 from heartbeat.message import About, Message
-from heartbeat.observation import ChannelChanged, Observation, Paused, Rebooted, Resumed, Stopped
+from heartbeat.observation import (
+    ChannelChanged,
+    Happened,
+    Observation,
+    Panicked,
+    Paused,
+    Rebooted,
+    Resumed,
+    Stopped,
+)
 
 Post = Callable[[Message], None]
 Refresh = Callable[[str], None]
+Handler = Callable[..., "list[Observation]"]
 
 
 def register(connection: libvirt.virConnect, post: Post, refresh: Refresh) -> list[int]:
     """Ask for the events that we understand; returns the registrations. Raises libvirtError."""
 
-    def lifecycle(_: object, domain: libvirt.virDomain, event: int, detail: int, __: object) -> None:
-        uuid = domain.UUIDString()
-        observation = _lifecycle(event, detail)
-        if observation:
-            post(About(uuid, observation))
-        # An event may be older than the list that we read last; what libvirt says now puts that right.
-        refresh(uuid)
+    def callback(handler: Handler) -> Callable[..., None]:
+        def call(_: object, domain: libvirt.virDomain, *details: Any) -> None:
+            uuid = domain.UUIDString()
+            for observation in handler(*details[:-1]):  # the last one is what was registered with it: nothing
+                post(About(uuid, observation))
+            if handler is _lifecycle:
+                # An event may be older than the list that we read last; what libvirt says now puts that right.
+                refresh(uuid)
 
-    def reboot(_: object, domain: libvirt.virDomain, __: object) -> None:
-        post(About(domain.UUIDString(), Rebooted()))
+        return call
 
-    def agent(_: object, domain: libvirt.virDomain, state: int, reason: int, __: object) -> None:
-        connected = libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
-        post(About(domain.UUIDString(), ChannelChanged(state == connected)))
-
-    wanted: list[tuple[int, Callable[..., None]]] = [
-        (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle),
-        (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, reboot),
-        (libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, agent),
-    ]
-    return [connection.domainEventRegisterAny(None, number, callback, None) for number, callback in wanted]
+    return [connection.domainEventRegisterAny(None, number, callback(handler), None) for number, handler in _HANDLERS]
 
 
-def pause(state: int, reason: int) -> str:
-    """Why a domain in this state does not run; "" if it does."""
+def paused(state: int, reason: int) -> Paused | None:
+    """Why a domain in this state does not run; None if it does."""
     if state == libvirt.VIR_DOMAIN_RUNNING:
-        return ""
+        return None
     if state == libvirt.VIR_DOMAIN_PAUSED:
-        return f"paused: {name('VIR_DOMAIN_PAUSED_', reason)}"
+        cause = name("VIR_DOMAIN_PAUSED_", reason)
+        return Paused(f"paused: {cause}", cause)
     if state == libvirt.VIR_DOMAIN_CRASHED:
-        return f"crashed: {name('VIR_DOMAIN_CRASHED_', reason)}"
-    return _STATES.get(state, f"libvirt state {state}")
+        return Paused(f"crashed: {name('VIR_DOMAIN_CRASHED_', reason)}", "crashed")
+    return Paused(_STATES.get(state, f"libvirt state {state}"))
+
+
+def job(kind: int) -> str:
+    """What libvirt is doing with a domain, from the type of its job; "" for nothing."""
+    if kind in (libvirt.VIR_DOMAIN_JOB_NONE, libvirt.VIR_DOMAIN_JOB_COMPLETED):
+        return ""
+    return "a migration, save, dump, backup or snapshot"
 
 
 def name(prefix: str, number: int) -> str:
@@ -55,31 +67,81 @@ def name(prefix: str, number: int) -> str:
     return _names(prefix).get(number, str(number))
 
 
-def _lifecycle(event: int, detail: int) -> Observation | None:
+def _lifecycle(event: int, detail: int) -> list[Observation]:
+    kind = _KINDS.get(event, "")
+    word = name(f"VIR_DOMAIN_EVENT_{kind.upper()}_", detail) if kind else ""
+    full = f"lifecycle.{kind}.{word}"
     if event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED:
-        return Paused(f"paused: {name('VIR_DOMAIN_EVENT_SUSPENDED_', detail)}")
+        return [Paused(f"paused: {word}", word), Happened(full)]
     if event == libvirt.VIR_DOMAIN_EVENT_RESUMED:
-        return Resumed()
+        return [Resumed(word)]
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
-        return Stopped(detail in _DIED, name("VIR_DOMAIN_EVENT_STOPPED_", detail))
-    return _EVENTS.get(event)
+        return [Stopped(detail in _DIED, word, event=full)]
+    if event == libvirt.VIR_DOMAIN_EVENT_SHUTDOWN:
+        return [Paused("shutting down", "shutdown"), Happened(full)]
+    if event == libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED:
+        return [Paused("suspended by the guest", "suspended"), Happened(full)]
+    if event == libvirt.VIR_DOMAIN_EVENT_CRASHED:
+        return [Panicked(detail != libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED), Happened(full)]
+    return []
+
+
+def _reboot() -> list[Observation]:
+    return [Rebooted(), Happened("reboot")]
+
+
+def _agent(state: int, _: int) -> list[Observation]:
+    return [ChannelChanged(state == libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED)]
+
+
+def _watchdog(action: int) -> list[Observation]:
+    return [Happened(f"watchdog.{name('VIR_DOMAIN_EVENT_WATCHDOG_', action)}")]
+
+
+def _io_error(_: str, __: str, action: int) -> list[Observation]:
+    return [Happened(f"io-error.{name('VIR_DOMAIN_EVENT_IO_ERROR_', action)}")]
+
+
+def _control_error() -> list[Observation]:
+    return [Happened("control-error")]
+
+
+def _memory_failure(_: int, action: int, __: int) -> list[Observation]:
+    return [Happened(f"memory-failure.{name('VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_', action)}")]
 
 
 def _names(prefix: str) -> dict[Any, str]:
-    return {
-        getattr(libvirt, word): word[len(prefix):].lower().replace("_", "-")
-        for word in dir(libvirt)
-        if word.startswith(prefix)
-    }
+    if prefix not in _CACHE:
+        found = {
+            getattr(libvirt, word): word[len(prefix):].lower().replace("_", "-")
+            for word in sorted(dir(libvirt), key=len, reverse=True)  # a shorter word is the more general one: it wins
+            if word.startswith(prefix) and isinstance(getattr(libvirt, word), int)
+        }
+        _CACHE[prefix] = found
+    return _CACHE[prefix]
 
 
+_CACHE: dict[str, dict[Any, str]] = {}
 _DIED = (libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED, libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED)
-_EVENTS: dict[int, Observation] = {
-    libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: Paused("shutting down"),
-    libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: Paused("suspended by the guest"),
-    libvirt.VIR_DOMAIN_EVENT_CRASHED: Paused("crashed"),
+_KINDS = {
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: "suspended",
+    libvirt.VIR_DOMAIN_EVENT_RESUMED: "resumed",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED: "stopped",
+    libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: "shutdown",
+    libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: "pmsuspended",
+    libvirt.VIR_DOMAIN_EVENT_CRASHED: "crashed",
 }
 _STATES = {
     libvirt.VIR_DOMAIN_SHUTDOWN: "shutting down",
     libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended by the guest",
 }
+_HANDLERS: list[tuple[int, Handler]] = [
+    (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _lifecycle),
+    (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, _reboot),
+    (libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, _agent),
+    (libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG, _watchdog),
+    (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR, _io_error),
+    (libvirt.VIR_DOMAIN_EVENT_ID_CONTROL_ERROR, _control_error),
+]
+if hasattr(libvirt, "VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE"):  # from 6.9
+    _HANDLERS.append((libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE, _memory_failure))

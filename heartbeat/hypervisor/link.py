@@ -157,7 +157,7 @@ class Link:
                 self._bad.add(uuid)
             return None
         self._bad.discard(uuid)
-        return Seen(guest, self._incarnation(uuid, domain.ID()), events.pause(state, reason))
+        return Seen(guest, self._incarnation(uuid, domain.ID()), events.paused(state, reason))
 
     def _incarnation(self, uuid: str, number: int) -> str:
         """A name for this run of the guest that survives our restart, libvirtd's, and is never used again."""
