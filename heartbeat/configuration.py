@@ -1,5 +1,5 @@
-"""What the helper runs with: defaults, an existing masakarimonitors.conf, our file, the resource's parameters, in this
-order, the last one winning; and where each value came from."""
+"""What the helper runs with: defaults, the preset of watch.sensitivity, an existing masakarimonitors.conf, our file,
+the resource's parameters, in this order, the last one winning; and where each value came from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ SHOWN = {
     *("auth_url", "auth_type", "auth_section", "username", "project_name", "user_domain_name", "project_domain_name"),
     *("user_domain_id", "project_domain_id", "region", "region_name", "api_interface", "cafile", "insecure"),
 }
+
+FEW = 20  # so many names can stand in one message
 
 
 class ConfigurationError(Exception):
@@ -79,6 +81,10 @@ def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuratio
     other = inherited.read(credentials, wanted, expected=source in explicit)
     values = {key: option.default for key, option in settings.BY_KEY.items()}
     origins = dict.fromkeys(values, "default")
+    if "watch.sensitivity" in explicit:
+        word = str(explicit["watch.sensitivity"][0])
+        values.update(settings.PRESETS[word])
+        origins.update(dict.fromkeys(settings.PRESETS[word], f"preset {word}"))
     values.update(other.values)
     origins.update(other.origins)
     for key, (value, origin) in explicit.items():
@@ -138,7 +144,8 @@ def _option(path: str, entry: ini.Entry) -> settings.Option:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     known = list(known)
-    near = difflib.get_close_matches(word[:64], known, 1, 0.5)
+    # Of many names one is always the nearest; a few can be given all.
+    near = difflib.get_close_matches(word[:64].lower(), known, 1, 0.5 if len(known) <= FEW else 0.0)
     return f"did you mean {near[0]}?" if near else f"give one of: {', '.join(known)}"
 
 

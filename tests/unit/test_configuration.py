@@ -101,7 +101,7 @@ def test_our_file_wins_over_masakarimonitors_conf_which_wins_over_the_default(wr
         ("[wacth]\ninterval = 5\n", " line 2: [wacth]: unknown section; did you mean watch?"),
         ("[watch]\nintervall = 5\n", " line 2: watch.intervall: unknown option; did you mean interval?"),
         ("[watch]\nhostname = a\n", " line 2: watch.hostname: unknown option; it belongs in [report]"),
-        ("[watch]\n\nzzz = 5\n", " line 3: watch.zzz: unknown option; give one of: interval, timeout"),
+        ("[watch]\n\nzzz = 5\n", " line 3: watch.zzz: unknown option; give one of: sensitivity, mode, interval, "),
         ("[watch]\ninterval = 1\n", " line 2: watch.interval = '1': out of range; give 2 to 300 s"),
         ("[watch]\ninterval = 10 # s\n", " line 2: watch.interval = '10 # s': not a number; give 2 to 300 s"),
         ("[watch]\ninterval = 5\ninterval = 6\n", " line 3: watch.interval: given already in line 2; remove one"),

@@ -1,0 +1,144 @@
+"""One option: its name, type, unit, default and reason; and what the texts of people mean as its value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Union
+
+Value = Union[str, int, float, bool, "tuple[str, ...]"]
+
+
+class BadValue(ValueError):
+    """A text that is not a value of its option. `why` says what is expected, for people."""
+
+    def __init__(self, option: Option, text: str, why: str) -> None:
+        super().__init__(f"{option.key} = {printable(text)}: {why}")
+        self.option, self.text, self.why = option, text, why
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated) or path (absolute).
+    low, high: inclusive bounds of a number. choices: permitted words of a choice or a list.
+    parameter: its name as an OCF parameter, or "" where it belongs in the file only.
+    secret: never printed by anything.
+    """
+
+    section: str
+    name: str
+    kind: str
+    default: Value
+    reason: str
+    unit: str = ""
+    low: float = 0
+    high: float = float("inf")
+    choices: tuple[str, ...] = ()
+    reloadable: bool = False
+    parameter: str = ""
+    secret: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.section}.{self.name}"
+
+    def parse(self, text: str) -> Value:
+        """The value that a text from a file or a parameter means. Raises BadValue."""
+        text = text.strip()
+        return _PARSERS[self.kind](self, text)
+
+    def text(self, value: Value) -> str:
+        """A value as it would stand in the file."""
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, tuple):
+            return ", ".join(value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def printable(text: str, limit: int = 60) -> str:
+    """Somebody else's text, quoted, ASCII and bounded, so that it can stand in a message, a log line or an exit
+    reason."""
+    return ascii(text if len(text) <= limit else text[:limit] + "...")
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """Another program's sentence, ASCII and bounded, without quotes around it: for the middle of one of ours."""
+    return printable(text, limit)[1:-1]
+
+
+def _number(option: Option, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise BadValue(option, text, f"not a number; give {_range(option)}") from None
+    if not option.low <= number <= option.high:  # also refuses nan
+        raise BadValue(option, text, f"out of range; give {_range(option)}")
+    return number
+
+
+def _integer(option: Option, text: str) -> int:
+    number = _number(option, text)
+    if number != int(number):
+        raise BadValue(option, text, f"not a whole number; give {_range(option)}")
+    return int(number)
+
+
+def _range(option: Option) -> str:
+    bounds = f"{option.low:g} to {option.high:g}" if option.high != float("inf") else f"at least {option.low:g}"
+    return f"{bounds} {option.unit}".rstrip()
+
+
+def _boolean(option: Option, text: str) -> bool:
+    if text.lower() in ("yes", "true", "on", "1"):
+        return True
+    if text.lower() in ("no", "false", "off", "0"):
+        return False
+    raise BadValue(option, text, "give yes or no")
+
+
+def _choice(option: Option, text: str) -> str:
+    if text not in option.choices:
+        raise BadValue(option, text, f"give one of: {', '.join(option.choices)}")
+    return text
+
+
+def _list(option: Option, text: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    for word in words:
+        if option.choices and word not in option.choices:
+            raise BadValue(option, word, f"unknown; give a comma separated list of: {', '.join(option.choices)}")
+    return words
+
+
+def _path(option: Option, text: str) -> str:
+    if text and not text.startswith("/"):
+        raise BadValue(option, text, "give an absolute path")
+    return _string(option, text)
+
+
+def _string(option: Option, text: str) -> str:
+    if not text.isprintable():
+        raise BadValue(option, text, "has control characters; remove them")
+    return text
+
+
+def _hostname(option: Option, text: str) -> str:
+    # Masakari's API accepts exactly these characters and this length.
+    if len(text) > 255 or text.strip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"):
+        raise BadValue(option, text, "give at most 255 letters, digits, dots, hyphens and underscores")
+    return text
+
+
+_PARSERS: dict[str, Callable[[Option, str], Value]] = {
+    "string": _string,
+    "integer": _integer,
+    "seconds": _number,
+    "boolean": _boolean,
+    "choice": _choice,
+    "list": _list,
+    "path": _path,
+    "hostname": _hostname,
+}
