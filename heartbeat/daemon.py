@@ -20,9 +20,9 @@ from heartbeat.hypervisor import Hypervisor
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.lock import Lock, Taken
 from heartbeat.owner import Owner
+from heartbeat.policy import policy
 from heartbeat.reporting import Reporting
 from heartbeat.settings import BY_KEY
-from heartbeat.watch import Timing
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Helper:
         self._reporting = Reporting(config, node, resolve(config), self._ledger, wall)
         uri, resync = config.text("libvirt.connection_uri"), config.number("watch.resync")
         self._owner = Owner(
-            timing(config), self._ledger, self._reporting, lambda post: Hypervisor(uri, resync, post), wall
+            policy(config), self._ledger, self._reporting, lambda post: Hypervisor(uri, resync, post), wall
         )
         self._reporting.start(self._owner.confirm)
         self._code = 0
@@ -120,16 +120,11 @@ class Helper:
         self._node = str(request.get("node") or self._node)
         self._config = config
         self._reporting.reload(config, self._node, resolve(config))
-        self._owner.call(lambda: self._owner.apply(timing(config), config.number("watch.resync")))
+        self._owner.call(lambda: self._owner.apply(policy(config), config.number("watch.resync")))
         log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
         if fixed:
             log.warning("changed only by a restart of the resource: %s", ", ".join(fixed))
         return {"changed": changed, "restart": fixed}
-
-
-def timing(config: Configuration) -> Timing:
-    names = ("interval", "timeout", "silence", "agent_down")
-    return Timing(*(config.number(f"watch.{name}") for name in names))
 
 
 def wall() -> str:

@@ -1,0 +1,38 @@
+"""From the configuration to what an operator decides about guests."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from heartbeat.happenings import EVENTS, IGNORE, RECORD, RECOVER, Happening
+from heartbeat.settings import VERDICTS
+from heartbeat.watch import Timing
+
+if TYPE_CHECKING:
+    from heartbeat.configuration import Configuration
+
+_STRENGTH = {IGNORE: 0, RECORD: 1, RECOVER: 2}
+
+
+def policy(config: Configuration) -> Timing:
+    """What [watch], [verdicts] and [events] say, as the decision takes it."""
+    actions = {verdict: config.text(f"verdicts.{verdict}") for verdict, *_ in VERDICTS}
+
+    def action(event: Happening) -> str:
+        """An event whose verdict is in [verdicts] as well causes the weaker of the two."""
+        own = config.text(f"events.{event.name}")
+        return min(own, actions.get(event.verdict, own), key=_STRENGTH.__getitem__)
+
+    return Timing(
+        interval=config.number("watch.interval"),
+        timeout=config.number("watch.timeout"),
+        silence=config.number("watch.silence"),
+        agent_down=config.number("watch.agent_down"),
+        io_error=config.number("watch.io_error"),
+        boot=config.number("watch.boot"),
+        grace=config.number("watch.grace"),
+        actions=MappingProxyType(actions),
+        events=MappingProxyType({event.name: (event.verdict, action(event)) for event in EVENTS}),
+        observe=config.text("watch.mode") == "observe",
+    )
