@@ -97,9 +97,9 @@ OPTIONS: tuple[Option, ...] = (
         " resources stay. In other clusters it has no effect.",
     ),
     Option(
-        "fitness", "limit", "integer", 4, low=0, high=20, reloadable=True,
-        reason="Points of trouble of this host and of the helper itself (late rounds, slow libvirt, starved CPUs,"
-        " memory or I/O pressure) above which no guest is judged. Each point up to it stretches all times.",
+        "fitness", "limit", "integer", 4, low=0, high=7, reloadable=True,
+        reason="Points of trouble, 0 to 7, of this host and of the helper itself (late rounds, slow libvirt, memory or"
+        " disk pressure) above which no guest is judged. Each point stretches all times of silence by one more.",
     ),
     Option(
         "libvirt", "connection_uri", "string", "qemu:///system",
