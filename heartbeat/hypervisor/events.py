@@ -13,13 +13,20 @@ Post = Callable[[Message], None]
 Refresh = Callable[[str], None]
 
 
-def register(connection: libvirt.virConnect, post: Post, refresh: Refresh) -> list[int]:
-    """Ask for the events that we understand; returns the registrations. Raises libvirtError."""
+def register(
+    connection: libvirt.virConnect, post: Post, refresh: Refresh, runs: Callable[[str], bool]
+) -> list[int]:
+    """Ask for the events that we understand; returns the registrations. Raises libvirtError.
+
+    runs: whether the QEMU process of a guest is alive, as far as is known.
+    """
 
     def lifecycle(_: object, domain: libvirt.virDomain, event: int, detail: int, __: object) -> None:
         uuid = domain.UUIDString()
         observation = _lifecycle(event, detail)
-        if observation:
+        # Events carry no incarnation. That a QEMU died whose process runs is news of an earlier one, which came late.
+        late = isinstance(observation, Stopped) and observation.died and runs(uuid)
+        if observation and not late:
             post(About(uuid, observation))
         # An event may be older than the list that we read last; what libvirt says now puts that right.
         refresh(uuid)
@@ -29,7 +36,9 @@ def register(connection: libvirt.virConnect, post: Post, refresh: Refresh) -> li
 
     def agent(_: object, domain: libvirt.virDomain, state: int, reason: int, __: object) -> None:
         connected = libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
-        post(About(domain.UUIDString(), ChannelChanged(state == connected)))
+        uuid = domain.UUIDString()
+        post(About(uuid, ChannelChanged(state == connected)))
+        refresh(uuid)
 
     wanted: list[tuple[int, Callable[..., None]]] = [
         (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle),
