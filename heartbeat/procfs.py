@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from heartbeat.witness import Slices
 
+ENDED = ("", "Z", "X")  # states of a process that is gone, or is not reaped yet
+
 
 class Process(NamedTuple):
     """A process as the kernel knows it for its whole life: a pid alone may be somebody else's tomorrow.

@@ -10,6 +10,7 @@ from typing import Callable
 import libvirt
 
 from heartbeat.hypervisor.calls import Looks, Questions
+from heartbeat.hypervisor.canary import Canary
 from heartbeat.hypervisor.link import Link
 from heartbeat.message import Message
 from heartbeat.settings import plain
@@ -31,6 +32,7 @@ class Hypervisor:
         self._link = Link(uri, resync, CONNECTIONS, post)
         self._questions = Questions(self._link, QUESTIONS, post)
         self._looks = Looks(self._link, LOOKS, post)
+        self._canary = Canary(self._link.connect)
 
     def start(self) -> None:
         libvirt.registerErrorHandler(lambda *_: None, None)  # or else every error is printed on stderr
@@ -38,6 +40,7 @@ class Hypervisor:
         libvirt.virEventRegisterDefaultImpl()
         threading.Thread(target=_dispatch, name="libvirt-events", daemon=True).start()
         self._link.start()
+        self._canary.start()
 
     def ask(self, uuid: str, asked: float, timeout: int) -> None:
         """Put one question; `Answered` with the same `asked` follows, always. timeout: whole seconds."""
@@ -51,11 +54,17 @@ class Hypervisor:
         """Write off looks that do not return, and answer for them. To be called about once a second."""
         self._looks.expire()
 
+    def canary(self) -> float | None:
+        """Seconds that libvirt takes to answer a call that touches no guest, the one that is out included; None while
+        it is away."""
+        return self._canary.seconds
+
     def resync(self, seconds: float) -> None:
         """Change the time between two inventories."""
         self._link.resync = seconds
 
     def stop(self) -> None:
+        self._canary.stop()
         self._link.stop()
 
 

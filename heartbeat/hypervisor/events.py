@@ -26,15 +26,22 @@ Refresh = Callable[[str], None]
 Handler = Callable[..., "list[Observation]"]
 
 
-def register(connection: libvirt.virConnect, post: Post, refresh: Refresh) -> list[int]:
-    """Ask for the events that we understand; returns the registrations. Raises libvirtError."""
+def register(
+    connection: libvirt.virConnect, post: Post, refresh: Refresh, runs: Callable[[str], bool]
+) -> list[int]:
+    """Ask for the events that we understand; returns the registrations. Raises libvirtError.
+
+    runs: whether the QEMU process of a guest is alive, as far as is known.
+    """
 
     def callback(handler: Handler) -> Callable[..., None]:
         def call(_: object, domain: libvirt.virDomain, *details: Any) -> None:
             uuid = domain.UUIDString()
             for observation in handler(*details[:-1]):  # the last one is what was registered with it: nothing
-                post(About(uuid, observation))
-            if handler is _lifecycle:
+                # Events carry no incarnation. That a QEMU died whose process runs is late news of an earlier one.
+                if not (isinstance(observation, Stopped) and observation.died and runs(uuid)):
+                    post(About(uuid, observation))
+            if handler in (_lifecycle, _agent):
                 # An event may be older than the list that we read last; what libvirt says now puts that right.
                 refresh(uuid)
 

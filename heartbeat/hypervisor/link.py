@@ -15,7 +15,7 @@ from heartbeat import procfs
 from heartbeat.guest import BadDomain, read
 from heartbeat.hypervisor import events
 from heartbeat.message import About, Inventory, LinkDown, LinkUp, Message
-from heartbeat.observation import Observation, Seen, Stopped, Vanished
+from heartbeat.observation import Gap, Observation, Seen, Stopped, Vanished
 from heartbeat.procfs import Process
 from heartbeat.settings import plain
 
@@ -26,6 +26,8 @@ RETRY, RETRY_MOST = 0.5, 10.0
 # Seconds and count: a libvirtd that hangs is noticed after their product and a little more.
 KEEPALIVE = (5, 3)
 LOST = object()
+# What raises libvirt's errors when it is our connection that fails, not the domain (virErrorDomain: RPC, REMOTE).
+OUR_LINK = (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
 
 # The QEMU process ended though nobody asked for it. DAEMON (8): libvirtd could not take it over when it was restarted.
 DIED = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED, 8)
@@ -42,6 +44,7 @@ class Link:
         self.resync, self._uri, self._count, self._post = resync, uri, askers, post
         self.askers: list[libvirt.virConnect] = []
         self.processes: dict[str, Process] = {}
+        self._runs: dict[str, tuple[int, str]] = {}  # libvirt's number of the domain, and the incarnation's name
         self._boot = procfs.boot_id()[:8]
         self._wanted: SimpleQueue[object] = SimpleQueue()
         self._stopping = threading.Event()
@@ -58,6 +61,11 @@ class Link:
     def refresh(self, uuid: str) -> None:
         """Read this domain again soon."""
         self._wanted.put(uuid)
+
+    def runs(self, uuid: str) -> bool:
+        """Whether the QEMU process that we know of this guest is alive. From any thread."""
+        process = self.processes.get(uuid)
+        return process is not None and procfs.state(process) not in procfs.ENDED
 
     def connect(self, read_only: bool) -> libvirt.virConnect:
         """A further connection. May block as long as libvirtd hangs. Raises libvirtError."""
@@ -78,7 +86,7 @@ class Link:
                 self._wanted = SimpleQueue()
                 watcher.registerCloseCallback(lambda *_: self._wanted.put(LOST), None)
                 # Events first, then the list: what happens in between is seen twice rather than never.
-                registered = events.register(watcher, self._post, self.refresh)
+                registered = events.register(watcher, self._post, self.refresh, self.runs)
                 self.askers = [self.connect(read_only=False) for _ in range(self._count)]
                 self._post(LinkUp())
                 delay = RETRY
@@ -137,10 +145,15 @@ class Link:
             if observation:
                 found[domain.UUIDString()] = observation
         self.processes = {uuid: process for uuid, process in self.processes.items() if uuid in found}
+        self._runs = {uuid: run for uuid, run in self._runs.items() if uuid in found}
         self._post(Inventory(found))
 
     def _observe(self, domain: libvirt.virDomain) -> Observation | None:
-        """What libvirt says of a domain now; None of one that went away meanwhile or cannot be understood."""
+        """What libvirt says of a domain now; None of one that went away meanwhile.
+
+        One that cannot be read or understood is there all the same, so it is a Gap: to leave it out would say that it
+        is gone. Raises libvirtError where the connection is to blame.
+        """
         uuid = domain.UUIDString()
         try:
             state, reason = domain.state()
@@ -150,21 +163,34 @@ class Link:
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None
-            raise
-        except BadDomain as error:
-            if uuid not in self._bad:
-                log.warning("guest %s is not watched: %s", uuid, error)
-                self._bad.add(uuid)
-            return None
+            if error.get_error_domain() in OUR_LINK:
+                raise
+            return self._unread(uuid, f"libvirt cannot describe it (error {error.get_error_code()})")
+        except (BadDomain, UnicodeError) as error:
+            return self._unread(uuid, str(error) if isinstance(error, BadDomain) else "its XML is not UTF-8")
         self._bad.discard(uuid)
         return Seen(guest, self._incarnation(uuid, domain.ID()), events.paused(state, reason))
 
+    def _unread(self, uuid: str, why: str) -> Gap:
+        if uuid not in self._bad:
+            log.warning("guest %s is not watched: %s", uuid, why)
+            self._bad.add(uuid)
+        return Gap(why, True)
+
     def _incarnation(self, uuid: str, number: int) -> str:
-        """A name for this run of the guest that survives our restart, libvirtd's, and is never used again."""
-        process = self.processes.get(uuid)
-        if process is None or not procfs.state(process):
+        """A name for this run of the guest that survives our restart, libvirtd's, and is never used again.
+
+        number: libvirt's, of this run; -1 once it is over.
+        """
+        if not self.runs(uuid):
             self.processes = {**self.processes, **procfs.qemu_processes()}
-            process = self.processes.get(uuid)
-        if process is None or not procfs.state(process):
-            return f"{self._boot}-domain-{number}"  # no QEMU that we can see: another pid namespace
-        return f"{self._boot}-{process.pid}-{process.started}"
+        # For libvirt a QEMU that has just died still runs. That must not look like a new incarnation, or the death would
+        # be that of a guest that never answered.
+        known, name = self._runs.get(uuid, (number, ""))
+        if self.runs(uuid):
+            process = self.processes[uuid]
+            name = f"{self._boot}-{process.pid}-{process.started}"
+        elif not name or number not in (known, -1):
+            name = f"{self._boot}-domain-{number}"  # no QEMU that we can see: another pid namespace
+        self._runs[uuid] = (known if number == -1 else number, name)
+        return name

@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness.guests import Guest
 from tests.harness.hypervisor import Libvirtd
+from tests.harness.ward import FAST, Ward, together
 
 _numbers = itertools.count(1)
 
@@ -17,17 +18,20 @@ def libvirtd():
         yield daemon
 
 
-@pytest.fixture
-def new_guest(libvirtd):
-    """Makes guests, not started, with hardware as asked; they are gone after the test."""
+def _making():
     made: list[Guest] = []
 
     def make(**hardware: object) -> Guest:
         made.append(Guest(next(_numbers), **hardware))
         return made[-1]
     yield make
-    for guest in made:
-        guest.remove()
+    together(*(guest.remove for guest in made))
+
+
+@pytest.fixture
+def new_guest(libvirtd):
+    """Makes guests, not started, with hardware as asked; they are gone after the test."""
+    yield from _making()
 
 
 @pytest.fixture
@@ -36,3 +40,27 @@ def guest(new_guest) -> Guest:
     started = new_guest().start()
     started.wait_agent()
     return started
+
+
+@pytest.fixture
+def new_ward(new_guest, tmp_path):
+    """Makes the test's ward: guests, helper and endpoint, nothing started. Takes other options of [watch] than FAST."""
+    yield from _opening(new_guest, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_ward(libvirtd, tmp_path_factory):
+    """The same for a module whose tests take one guest each, so that their times of silence pass side by side."""
+    for make in _making():
+        yield from _opening(make, tmp_path_factory.mktemp("ward"))
+
+
+def _opening(make, folder):
+    opened: list[Ward] = []
+
+    def ward(watch=FAST) -> Ward:
+        opened.append(Ward(folder, make, watch).__enter__())
+        return opened[-1]
+    yield ward
+    for it in opened:
+        it.__exit__()

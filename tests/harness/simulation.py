@@ -1,0 +1,225 @@
+"""A node in logical time: the real owner loop and everything it decides with, before machines that live on paper.
+
+Nothing waits: the clock jumps to whatever comes next, so an hour takes as long as what happens in it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from heartbeat.guest import Channel
+from heartbeat.incident import Arm, Change, Close, Forget, Incident, Open
+from heartbeat.ledger import LedgerError
+from heartbeat.message import About, Inventory, LinkDown, Message
+from heartbeat.observation import Answered, ChannelChanged, Observation, Sampled, Seen, Stopped
+from heartbeat.owner import Call, Owner, Stop
+from heartbeat.probe import Answer
+from heartbeat.watch import Timing
+from heartbeat.witness import Sample, Slices
+from tests.harness.observations import EPOCH, OPENED, RUN, TIMING, UUID, guest
+
+NEVER = float("inf")
+
+
+class MemoryLedger:
+    """What the ledger does for the owner, on no disk. broken: every change is refused."""
+
+    def __init__(self, armed: Mapping[str, str] = {}, incidents: Sequence[Incident] = ()) -> None:
+        self._armed, self._open = dict(armed), {it.id: it for it in incidents}
+        self.opened: list[Incident] = []
+        self.closed: list[Close] = []
+        self.broken = False
+        self.attempts = 0
+        self._numbers = itertools.count(100)
+
+    def armed(self) -> dict[str, str]:
+        return dict(self._armed)
+
+    def open_incidents(self) -> list[Incident]:
+        return list(self._open.values())
+
+    def apply(self, changes: Sequence[Change], now: str, recipients: Mapping[str, Sequence[str]]) -> list[Incident]:
+        self.attempts += 1
+        if self.broken:
+            raise LedgerError("/ledger", "the disk is full; make room on its filesystem")
+        new = []
+        for change in changes:
+            if isinstance(change, Open):
+                it = Incident(next(self._numbers), *change[:5], now, change.evidence)
+                self._open[it.id] = it
+                new.append(it)
+            elif isinstance(change, Close):
+                del self._open[change.id]
+                self.closed.append(change)
+            elif isinstance(change, Arm):
+                self._armed[change.uuid] = change.incarnation
+            elif isinstance(change, Forget):
+                self._armed.pop(change.uuid, None)
+        self.opened += new
+        return new
+
+
+@dataclass
+class Machine:
+    """A guest. Each time is the monotonic second from which on something does not work any more.
+
+    cpu: per second run and waited and slices of its vCPU, before and after `kernel`. phase: of the balloon's reports.
+    """
+
+    uuid: str = UUID
+    run: str = RUN
+    agent: float = NEVER
+    kernel: float = NEVER
+    alive: tuple[float, float, float] = (0.0015, 0.0001, 18)
+    dead: tuple[float, float, float] = (0, 0, 0)
+    balloon: int = 10
+    phase: float = 0.0
+    channel: Channel = Channel.OPEN
+    process: str = "S"
+    blind: Sequence[tuple[float, float]] = ()  # while another client has QEMU's monitor
+    disk: float = 0.0  # requests a second, until the kernel dies
+    asked: list[float] = field(default_factory=list)
+
+    def seen(self) -> Seen:
+        return Seen(guest(self.channel, self.balloon, self.uuid), self.run)
+
+    def answers(self, now: float) -> bool:
+        return now < self.agent and now < self.kernel
+
+    def sample(self, now: float) -> Sample:
+        lived, since = min(now, self.kernel), max(now - self.kernel, 0.0)
+        monitor = not any(begin <= now < end for begin, end in self.blind)
+        report = (lived - self.phase) // self.balloon * self.balloon + self.phase if self.balloon else 0
+        ran, waited, got = (a * lived + d * since for a, d in zip(self.alive, self.dead))
+        return Sample(
+            now, EPOCH + now, monitor, int(EPOCH + report) if self.balloon and monitor else 0,
+            int(self.disk * lived) if monitor else 0, 0, {7: Slices(int(ran * 1e9), int(waited * 1e9), int(got))},
+            self.process,
+        )
+
+
+class Node:
+    """The owner with its hypervisor, its reporting and its clock. Also plays all three."""
+
+    def __init__(self, *machines: Machine, timing: Timing = TIMING, ledger: MemoryLedger | None = None) -> None:
+        self.machines = {machine.uuid: machine for machine in machines}
+        self.now, self.ledger = 1000.0, ledger or MemoryLedger()
+        self.turns, self.silent_until_end, self._ends = 0, False, 0.0
+        self._coming: list[tuple[float, int, Message | Call | Stop]] = []
+        self._numbers = itertools.count()
+        self._synced: dict[str, bool] = {}
+        self.shown: list[tuple[str, str, list[str]]] = []
+        self.owner = _Staged(
+            timing, self.ledger, self, self._hypervisor, lambda: OPENED, lambda: self.now, lambda: 0.0  # type: ignore[arg-type]
+        )
+        self.owner.node = self
+
+    def post(self, message: Message | Call | Stop, after: float = 0.0) -> None:
+        heapq.heappush(self._coming, (self.now + after, next(self._numbers), message))
+
+    def about(self, observation: Observation, after: float = 0.0, uuid: str = UUID) -> None:
+        self.post(About(uuid, observation), after)
+
+    def inventory(self, after: float = 0.0) -> None:
+        self.post(Inventory({uuid: machine.seen() for uuid, machine in self.machines.items()}), after)
+
+    def link_down(self, after: float = 0.0) -> None:
+        self.post(LinkDown("gone"), after)
+
+    def run(self, seconds: float) -> Node:
+        """Let the loop turn for so long. It begins and ends as it does in real life, but it keeps what it knows."""
+        self.post(Stop(), seconds)
+        self._ends = self.now + seconds
+        self.owner.run(lambda: None)
+        return self
+
+    @property
+    def verdicts(self) -> list[tuple[str, str, str]]:
+        return [(it.uuid, it.verdict, it.action) for it in self.ledger.opened]
+
+    def state(self, uuid: str = UUID) -> str:
+        return self.owner.guests.watches[uuid].state
+
+    # The hypervisor.
+
+    def _hypervisor(self, _: object) -> Node:
+        return self
+
+    def start(self) -> None:
+        pass
+
+    def expire(self) -> None:
+        pass
+
+    def resync(self, seconds: float) -> None:
+        pass
+
+    def ask(self, uuid: str, asked: float, timeout: int) -> None:
+        """As libvirt does it: the first silence takes our timeout, a later one its own 5 s."""
+        machine = self.machines.get(uuid)
+        answer, takes = Answer.GONE, 0.001
+        if machine:
+            machine.asked.append(asked)
+            if machine.channel is Channel.CLOSED:
+                answer = Answer.NOT_CONNECTED
+            elif machine.answers(self.now):
+                answer, takes = Answer.ALIVE, 0.002
+            else:
+                answer, takes = Answer.SILENT, 5.0 if uuid in self._synced else float(timeout)
+                self._synced[uuid] = False
+        self.about(Answered(answer, asked), takes, uuid)
+
+    def look(self, uuid: str) -> None:
+        machine = self.machines.get(uuid) or Machine(uuid, kernel=0)
+        heapq.heappush(self._coming, (self.now + 0.01, next(self._numbers), _Look(uuid, machine)))  # type: ignore[arg-type]
+
+    # The reporting.
+
+    def recipients(self) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    def wake(self) -> None:
+        pass
+
+    def show(self, trouble: str, link: str, failed: list[str]) -> None:
+        self.shown.append((trouble, link, failed))
+
+    # The stage.
+
+    def take(self, wait: float) -> list[Message | Call | Stop]:
+        """Time goes on until something comes or the loop wants to wake."""
+        self.turns += 1
+        until = self.now + wait
+        if self._coming and self._coming[0][0] <= until:
+            until = max(self._coming[0][0], self.now)
+        self.now = until
+        messages: list[Message | Call | Stop] = []
+        while self._coming and self._coming[0][0] <= self.now:
+            message = heapq.heappop(self._coming)[2]
+            if isinstance(message, _Look):
+                message = About(message.uuid, Sampled(message.machine.sample(self.now)))
+            messages.append(message)
+        return messages
+
+    def dies(self, uuid: str = UUID, after: float = 0.0) -> None:
+        self.about(Stopped(True, "failed"), after, uuid)
+
+    def closes(self, after: float = 0.0, uuid: str = UUID) -> None:
+        self.machines[uuid].channel = Channel.CLOSED
+        self.about(ChannelChanged(False), after, uuid)
+
+
+@dataclass
+class _Look:
+    uuid: str
+    machine: Machine
+
+
+class _Staged(Owner):
+    node: Node
+
+    def _take(self, wait: float) -> list[Message | Call | Stop]:
+        return self.node.take(wait)

@@ -1,0 +1,273 @@
+"""The decision about a guest that does not answer, told as an operator would tell it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_DIED, RECORD, RECOVER, Close, Open
+from heartbeat.observation import Answered, Arm, Ask, Asked, Look, Sampled, Tick
+from heartbeat.probe import LIFE, Answer
+from heartbeat.verdict import Broken, begin, check, judge
+from heartbeat.watch import HEALTHY, SUSPECT, WAITING, stands, wake_at
+from tests.harness.observations import FIT, RUN, TIMING, UNFIT, UUID, Story, guest, healthy, incident, sample
+
+
+def test_the_first_answer_arms_a_guest_and_is_recorded_once():
+    story = Story()
+    assert story.asked() == [Arm(UUID, RUN)]
+    assert story.asked() == []
+    assert (story.watch.state, story.armed) == (HEALTHY, RUN)
+
+
+def test_a_guest_that_never_answered_is_waited_for_and_never_judged():
+    story = Story()
+    story.hangs()
+    assert story.watch.state == WAITING
+    assert not story.incidents
+
+
+def test_a_garbled_reply_is_life_but_arms_nobody():
+    story = Story()
+    story.asked(Answer.GARBLED)
+    story.hangs()
+    assert not story.incidents
+    story = healthy()
+    story.silent()
+    story.asked(Answer.GARBLED)
+    assert (story.watch.state, story.watch.silences) == (HEALTHY, 0)
+
+
+def test_after_its_first_silence_a_guest_is_asked_at_once_and_looked_at():
+    story = healthy()
+    assert story.silent() == [Ask(), Look()]
+    assert story.watch.state == SUSPECT
+    assert story.silent() == [Ask()]
+
+
+def test_a_slow_agent_is_looked_at_before_it_counts_as_silent():
+    story = healthy()
+    story.tell(Asked())
+    assert wake_at(story.watch, TIMING) == story.now + 1
+    assert story.tell(Tick(), 0.9) == []
+    assert story.tell(Tick(), 0.1) == [Look()]
+    assert story.watch.state == HEALTHY
+
+
+def test_one_unanswered_question_is_never_a_verdict():
+    story = healthy()
+    story.silent()
+    for _ in range(20):
+        story.now += 5
+        story.looked()
+    assert not story.incidents
+
+
+def test_a_guest_whose_kernel_stops_is_hung_after_the_time_of_silence_and_not_before():
+    story = healthy()
+    asked = story.now
+    story.tell(Asked())
+    story.now += 1
+    story.looked()
+    story.tell(Answered(Answer.SILENT, asked), 4)
+    story.silent()
+    story.now = asked + 14.9
+    story.looked()
+    assert not story.incidents
+    story.now = asked + 15
+    effects = story.looked()
+    assert [type(effect) for effect in effects] == [Open]
+    assert story.verdicts == [(HUNG, RECOVER)]
+    assert stands(story.watch, story.incidents[0].id, FIT) == "stands"
+
+
+@pytest.mark.parametrize("cpu", [(0, 0, 0), (1, 0, 5), (0.5, 0.5, 90)], ids=["halts", "spins", "spins, shared"])
+def test_a_dead_kernel_is_hung_whatever_its_cpu_does(cpu):
+    story = healthy()
+    asked = story.now
+    story.tell(Asked())
+    story.now += 1
+    story.looked()
+    story.tell(Answered(Answer.SILENT, asked), 4)
+    story.silent()
+    story.now += 5
+    story.looked(cpu=(cpu[0] * 14, cpu[1] * 14, cpu[2] * 14))
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
+def suspect(**first: object) -> Story:
+    """A guest with two unanswered questions, a sample from the first of them, and its time of silence just over."""
+    story = healthy()
+    asked = story.now
+    story.tell(Asked())
+    story.now += 1
+    story.looked(**first)
+    story.tell(Answered(Answer.SILENT, asked), 4)
+    story.silent()
+    story.now += 5
+    return story
+
+
+@pytest.mark.parametrize("work", [{"balloon": 11}, {"disk": 11}, {"net": 11}, {"cpu": (0.02, 0.001, 240)}], ids=str)
+def test_a_guest_whose_agent_is_frozen_while_it_works_is_agent_silent(work):
+    story = suspect()
+    story.looked(**work)
+    assert story.verdicts == [(AGENT_SILENT, RECORD)]
+
+
+@pytest.mark.parametrize("work", ["balloon", "disk", "net"])
+def test_a_working_guest_with_a_frozen_agent_is_never_hung_however_long_it_lasts(work):
+    story = suspect()
+    for turn in range(100):
+        story.looked(**{work: 20 + turn * 15})
+        story.silent()
+        story.now += 10
+    assert story.verdicts == [(AGENT_SILENT, RECORD)]
+
+
+def test_an_agent_silent_guest_that_later_stops_completely_becomes_hung():
+    story = suspect()
+    story.looked(balloon=11)
+    story.now += 14
+    story.looked(balloon=11)
+    assert story.verdicts == [(AGENT_SILENT, RECORD)]
+    story.now += 1
+    story.looked(balloon=11)
+    assert story.verdicts == [(AGENT_SILENT, RECORD), (HUNG, RECOVER)]
+    assert story.open == [story.incidents[1].id]
+
+
+def test_a_hung_guest_that_begins_to_work_again_is_withdrawn():
+    story = suspect()
+    story.looked()
+    first = story.incidents[0].id
+    story.now += 15
+    story.looked(disk=500)
+    assert story.verdicts == [(HUNG, RECOVER), (AGENT_SILENT, RECORD)]
+    assert stands(story.watch, first, FIT) == "gone"
+
+
+def test_a_hung_guest_that_answers_again_closes_its_incident_and_may_hang_again():
+    story = suspect()
+    story.looked()
+    assert [type(effect) for effect in story.asked()] == [Close]
+    assert story.watch.state == HEALTHY
+    story.hangs()
+    assert story.verdicts == [(HUNG, RECOVER)] * 2
+
+
+def test_a_hang_is_reported_once_however_long_it_lasts():
+    story = suspect()
+    for _ in range(50):
+        story.looked()
+        story.silent()
+        story.now += 10
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
+@pytest.mark.parametrize(("last", "why"), [
+    ({"process": "T"}, "state T"), ({"process": "D"}, "state D"), ({"threads": 0}, "could not be read"),
+    ({"monitor": False}, "too little"),
+], ids=str)  # fmt: skip
+def test_what_the_host_does_to_a_guest_is_not_judged_until_it_is_over(last, why):
+    story = suspect()
+    story.looked(**last)
+    assert not story.incidents
+    assert why in story.watch.detail
+    story.now += 5
+    story.looked()
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
+def test_a_guest_that_the_host_starves_is_not_judged_and_one_that_then_hangs_is():
+    story = suspect()
+    for turn in range(1, 5):
+        story.looked(cpu=(0.1 * turn, 13 * turn, 9))
+        assert not story.incidents
+        assert "does not let" in story.watch.detail
+        story.now += 14
+    for _ in range(10):
+        story.looked(cpu=(0.4, 52, 36))
+        story.now += 15
+    assert story.verdicts[-1] == (HUNG, RECOVER)
+
+
+def test_without_a_balloon_only_a_cpu_that_stands_makes_a_guest_hung():
+    still, spinning = suspect(balloon=None), suspect(balloon=None)
+    still.looked(balloon=None)
+    spinning.looked(balloon=None, cpu=(14, 0, 20))
+    assert still.verdicts == [(HUNG, RECOVER)]
+    assert spinning.verdicts == [(AGENT_SILENT, RECORD)]
+
+
+@pytest.mark.parametrize("answer", [it for it in Answer if it not in LIFE | {Answer.SILENT}], ids=lambda it: it.name)
+def test_an_answer_that_is_no_silence_begins_the_silence_anew(answer):
+    story = suspect()
+    story.asked(answer)
+    story.looked()
+    assert not story.incidents
+    story.hangs()
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
+@pytest.mark.parametrize("poor", [{"monitor": False}, {"threads": 0}], ids=str)
+def test_a_first_look_that_saw_too_little_does_not_spoil_the_later_ones(poor):
+    """Another client may have QEMU's monitor just then; the guest is hung all the same."""
+    story = suspect(**poor)
+    story.looked()
+    assert not story.incidents
+    story.now += 12
+    story.looked()
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
+def test_nothing_is_judged_while_we_are_not_fit_and_the_verdict_comes_when_we_are():
+    story = suspect()
+    story.fitness = UNFIT
+    story.looked()
+    assert not story.incidents
+    assert "not judged: libvirt" in story.watch.detail
+    story.fitness = FIT
+    story.now += 5
+    story.looked()
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
+def test_evidence_is_one_short_line_of_ours():
+    story = suspect()
+    story.looked()
+    evidence = story.incidents[0].evidence
+    assert '"kernel":"still"' in evidence
+    assert len(evidence) < 300
+    assert evidence.isprintable()
+
+
+def test_a_step_against_our_promises_is_refused():
+    armed = replace(begin(guest(), RUN, True, None, 0), silences=2, first=sample(1), last=sample(20))
+    hung = Open(UUID, "vm", RUN, HUNG, RECOVER, "{}")
+    check(armed, armed, [hung], FIT)
+    with pytest.raises(Broken, match="never answered"):
+        check(replace(armed, armed=False), armed, [hung], FIT)
+    with pytest.raises(Broken, match="never answered"):
+        check(armed, armed, [hung._replace(incarnation="another")], FIT)
+    with pytest.raises(Broken, match="not fit"):
+        check(armed, armed, [hung], UNFIT)
+    with pytest.raises(Broken, match="without silence"):
+        check(armed, replace(armed, silences=1), [hung], FIT)
+    with pytest.raises(Broken, match="without silence"):
+        check(armed, replace(armed, last=armed.first), [hung], FIT)
+    with pytest.raises(Broken, match="at once"):
+        check(armed, armed, [hung, hung], FIT)
+    with pytest.raises(Broken, match="beside"):
+        check(replace(armed, incident=incident(QEMU_DIED, RECORD)), armed, [hung], FIT)
+    with pytest.raises(Broken, match="again"):
+        check(replace(armed, incident=incident(HUNG, RECOVER)), armed, [Close(1, "so"), hung], FIT)
+    check(armed, armed, [hung._replace(verdict=QEMU_DIED)], UNFIT)
+
+
+def test_an_observation_changes_nothing_but_the_watch_that_it_returns():
+    story = healthy()
+    before = story.watch
+    judge(before, Sampled(sample(story.now)), story.now, FIT, TIMING)
+    assert before == story.watch
