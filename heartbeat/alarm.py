@@ -29,6 +29,10 @@ class Alarms:
     def drop(self, name: str) -> None:
         self._at.pop(name, None)
 
+    def at(self, name: str) -> float:
+        """When this name is due; NEVER if it is not set."""
+        return self._at.get(name, NEVER)
+
     def next_at(self) -> float:
         while self._heap and self._at.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)

@@ -27,8 +27,10 @@ from heartbeat.records import (
     SCHEMA_VERSION,
     Attempt,
     Delivery,
+    Fate,
     Past,
     bounded,
+    fates,
     history,
 )
 
@@ -100,6 +102,10 @@ class Ledger:
     def incidents(self, limit: int, guest: str | None = None) -> list[Past]:
         """The newest ones, open or closed, newest first. guest: its uuid, the beginning of that, or its name."""
         return history(self._rows, limit, guest)
+
+    def fates(self, incident: int) -> tuple[Fate, ...]:
+        """What has become of one incident's reports."""
+        return fates(self._rows, incident)
 
     # Budgets. A time that lies in the future, because the clock went back since, is later than any `since`: it counts.
 

@@ -96,19 +96,21 @@ def history(rows: Callable[..., list[Any]], limit: int, guest: str | None = None
     rows: runs one SELECT with its values. guest: only those of this guest: its uuid, the first four or more characters
     of it, or its domain name.
     """
-    where, values = "", ()
+    where = ""
     if guest is not None:
         where = " WHERE uuid = ?1 OR name = ?1 OR (length(?1) > 3 AND substr(uuid, 1, length(?1)) = lower(?1))"
-        values = (guest,)
     found = rows(
-        f"SELECT {INCIDENT}, closed_at, closed_why FROM incident{where} ORDER BY id DESC LIMIT {int(limit)}", *values
+        f"SELECT {INCIDENT}, closed_at, closed_why FROM incident{where} ORDER BY id DESC LIMIT {int(limit)}",
+        *([] if guest is None else [guest]),
     )
+    return [Past(Incident(*row[:-2]), row[-2], row[-1] or "", fates(rows, row[0])) for row in found]
+
+
+def fates(rows: Callable[..., list[Any]], incident: int) -> tuple[Fate, ...]:
+    """What has become of one incident's reports. rows: runs one SELECT with its values."""
     columns = ", ".join(Fate._fields)
-    fates = f"SELECT {columns} FROM delivery WHERE incident_id = ? ORDER BY id"
-    return [
-        Past(Incident(*row[:-2]), row[-2], row[-1] or "", tuple(Fate(*fate) for fate in rows(fates, row[0])))
-        for row in found
-    ]
+    found = rows(f"SELECT {columns} FROM delivery WHERE incident_id = ? ORDER BY id", incident)
+    return tuple(Fate(*row) for row in found)
 
 
 def bounded(text: str, limit: int) -> str:

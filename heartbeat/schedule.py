@@ -73,6 +73,11 @@ class Schedule:
         head = self._waiting.next_at()
         return NEVER if len(self._asked) >= self._slots else max(head, self._free_from)
 
+    def due(self, uuid: str) -> float:
+        """When this guest is asked next, if a slot is free then; NEVER while a question to it is out, or if it is not
+        asked at all."""
+        return self._waiting.at(uuid)
+
     def _until_place(self, uuid: str, now: float) -> float:
         """Seconds until the guest's own place in the interval, the same place in every round."""
         share = zlib.crc32(uuid.encode()) / 2**32

@@ -35,5 +35,6 @@ def _guest(watch: Watch, deliveries: Mapping[int, Mapping[str, str]], date: Call
         "last_answer": None if watch.answered is None else date(watch.answered),
         "armed": watch.armed,
         "detail": watch.detail,
+        "holds": [hold.why for hold in watch.holds],
         "incident": incident,
     }

@@ -1,0 +1,207 @@
+"""What operators ask over the control socket: status, why, incidents, and holds by hand.
+
+Each request runs in a thread of its own; what belongs to the owner loop is fetched there, in one call.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from heartbeat import __version__, status
+from heartbeat.control import Handler, Refused
+from heartbeat.ledger import Ledger, LedgerError
+from heartbeat.manual import ALL, ManualHold, concerning
+from heartbeat.outlook import Budget, Case
+from heartbeat.owner import Owner
+from heartbeat.records import Past
+from heartbeat.reporting import Reporting
+from heartbeat.settings import plain
+from heartbeat.watch import Fitness, Watch
+from heartbeat.why import explain
+
+log = logging.getLogger(__name__)
+
+LONGEST_HOLD = 30 * 86400  # seconds; who needs more puts the node into maintenance
+MOST_HOLDS = 1000  # more than guests on a node; a bound for a script that goes astray
+MOST_INCIDENTS = 1000  # in one reply
+REASON_LIMIT, OWNER_LIMIT = 200, 64  # characters
+SHORTEST_PREFIX = 4  # characters of a uuid
+
+
+class Node(NamedTuple):
+    """What the handlers need to know beside the parts that they ask.
+
+    name: this node's in the cluster, "" if it is not known. budget: of each guest, as it is set now.
+    fitness: a guest's; held: is given the holds by hand as they are from now on. Both are called in the owner loop.
+    wall: UTC in ISO 8601, as in the ledger.
+    """
+
+    name: Callable[[], str]
+    budget: Callable[[], Budget]
+    fitness: Callable[[str], Fitness]
+    held: Callable[[Sequence[ManualHold]], None]
+    wall: Callable[[], str]
+
+
+def handlers(owner: Owner, ledger: Ledger, reporting: Reporting, node: Node) -> dict[str, Handler]:
+    """The handlers of these requests, by the word in `do`."""
+    desk = Desk(owner, ledger, reporting, node)
+    words = {"status": desk.status, "why": desk.why, "incidents": desk.incidents, "hold": desk.hold,
+             "release": desk.release}  # fmt: skip
+    return {word: _candid(handler) for word, handler in words.items()}
+
+
+class Desk:
+    """Answers them. Every method raises Refused, TimeoutError and LedgerError."""
+
+    def __init__(self, owner: Owner, ledger: Ledger, reporting: Reporting, node: Node) -> None:
+        self._owner, self._ledger, self._reporting, self._node = owner, ledger, reporting, node
+
+    def status(self, _: dict[str, Any]) -> dict[str, Any]:
+        owner, now = self._owner, self._node.wall()
+        watches, fitness = owner.call(lambda: (dict(owner.guests.watches), self._node.fitness("")))
+        date, link = _dates(now), owner.link
+        return {
+            "state": self._reporting.state,
+            "node": self._node.name(),
+            "version": __version__,
+            "hostname": self._reporting.hostname.name,
+            "libvirt": {"connected": not link, "since": date(owner.link_since), "error": link or None},
+            "backends": self._reporting.status(),
+            "fitness": {"able": fitness.able, "why": fitness.why, "stretch": fitness.stretch},
+            "holds": [hold._asdict() for hold in self._ledger.holds(now)],
+            "guests": status.guests(watches, self._ledger.deliveries(status.incidents(watches)), date),
+        }
+
+    def why(self, request: dict[str, Any]) -> dict[str, Any]:
+        """{"uuid": a guest's uuid, the beginning of one, or its name}"""
+        owner, now = self._owner, self._node.wall()
+        word = _text(request, "uuid")
+        uuid = self._find(word, [])
+
+        def look() -> tuple[Watch | None, float, Fitness, float]:
+            due = owner.schedule.due(uuid)
+            return owner.guests.watches.get(uuid), time.monotonic(), self._node.fitness(uuid), due
+
+        watch, moment, fitness, due = owner.call(look)
+        if watch is None:
+            raise Refused(f"guest {uuid} is not on this node; masakari-qga incidents --guest {uuid} lists its past")
+        budget = self._node.budget()
+        since = _later(now, -budget.window)
+        manual = concerning(self._ledger.holds(now), uuid, now)
+        fates = self._ledger.fates(watch.incident.id) if watch.incident else ()
+        spent = budget._replace(used=self._ledger.recoveries(uuid, since))
+        return explain(
+            Case(watch, moment, _dates(now, moment), owner.timing, fitness, due, manual, spent, fates)
+        )
+
+    def incidents(self, request: dict[str, Any]) -> dict[str, Any]:
+        """{"limit": number, "uuid": None, or a guest as for `why`, here or not}"""
+        limit, word = request.get("limit", 20), request.get("uuid")
+        if not isinstance(limit, int) or not 1 <= limit <= MOST_INCIDENTS:
+            raise Refused(f"limit = {plain(str(limit), 40)}: give a number from 1 to {MOST_INCIDENTS}")
+        found = self._ledger.incidents(limit, None if word is None else _text(request, "uuid"))
+        return {"incidents": [record(past) for past in found]}
+
+    def hold(self, request: dict[str, Any]) -> dict[str, Any]:
+        """{"scope": ALL or a guest, "seconds": number, "reason": text, "owner": name}"""
+        now, seconds = self._node.wall(), request.get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 1 <= seconds <= LONGEST_HOLD:
+            raise Refused("how long? give --for with 1 second to 30 days, such as 30m, 2h or 1d")
+        reason = _text(request, "reason").strip()
+        if not reason or len(reason) > REASON_LIMIT or not (reason.isascii() and reason.isprintable()):
+            raise Refused(f"why? give --reason with 1 to {REASON_LIMIT} plain ASCII characters, for your colleagues")
+        owner = plain(str(request.get("owner") or "root"), OWNER_LIMIT - 3)
+        holds = self._ledger.holds(now)
+        scope = self._find(_text(request, "scope"), holds)
+        if len(holds) >= MOST_HOLDS:
+            raise Refused(f"there are {MOST_HOLDS} holds already; release some, or hold all")
+        here = scope == ALL or self._owner.call(lambda: scope in self._owner.guests.watches)
+        number = self._ledger.hold(scope, owner, reason, now, _later(now, seconds))
+        made = next(hold for hold in self._spread(now) if hold.id == number)
+        log.info("hold %d: %s held by %s until %s: %s", number, scope, owner, made.until[:19], reason)
+        return {"hold": made._asdict(), "here": here}
+
+    def release(self, request: dict[str, Any]) -> dict[str, Any]:
+        """{"scope": as it was held}"""
+        now = self._node.wall()
+        holds = self._ledger.holds(now)
+        scope = self._find(_text(request, "scope"), holds)
+        ended = [hold for hold in holds if hold.scope == scope]
+        if ended:
+            self._ledger.release(scope)
+            log.info("released: %s, %d holds", scope, len(ended))
+        return {"scope": scope, "released": [it._asdict() for it in ended],
+                "holds": [it._asdict() for it in self._spread(now)]}  # fmt: skip
+
+    def _spread(self, now: str) -> list[ManualHold]:
+        """The holds as they are now, made known to the owner loop."""
+        holds = self._ledger.holds(now)
+        self._owner.call(lambda: self._node.held(holds))
+        return holds
+
+    def _find(self, word: str, holds: Sequence[ManualHold]) -> str:
+        """The uuid that a word names: a whole one, known or not; a guest's name; or the beginning of a known uuid.
+        holds: whose scopes are known too."""
+        if word == ALL:
+            return ALL
+        try:
+            return str(UUID(word))
+        except ValueError:
+            pass
+        watches: dict[str, Watch] = self._owner.call(lambda: dict(self._owner.guests.watches))
+        known = {*watches, *(hold.scope for hold in holds if hold.scope != ALL)}
+        found = sorted(uuid for uuid, watch in watches.items() if watch.guest.name == word)
+        if not found and len(word) >= SHORTEST_PREFIX:
+            found = sorted(uuid for uuid in known if uuid.startswith(word.lower()))
+        if len(found) == 1:
+            return found[0]
+        shown = plain(word, 60)
+        if found:
+            raise Refused(f"{shown} may be {len(found)} guests: {', '.join(found[:3])}{', ...' * (len(found) > 3)}")
+        raise Refused(f"{shown} is no guest of this node; give a uuid, its first {SHORTEST_PREFIX} or more, or a name")
+
+
+def record(past: Past) -> dict[str, Any]:
+    """A past incident as the operator's command reads it."""
+    words = ("id", "uuid", "name", "verdict", "action", "opened", "evidence")
+    return {
+        **{word: getattr(past.incident, word) for word in words},
+        "closed": past.closed,
+        "why": past.why,
+        "deliveries": [fate._asdict() for fate in past.fates],
+    }
+
+
+def _candid(handler: Handler) -> Handler:
+    """A ledger's failure is told with its remedy."""
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return handler(request)
+        except LedgerError as error:
+            raise Refused(str(error)) from None
+
+    return answer
+
+
+def _text(request: dict[str, Any], name: str) -> str:
+    value = request.get(name)
+    if not isinstance(value, str) or len(value) > 1000:
+        raise Refused(f"{name} is to be a text of at most 1000 characters")
+    return value
+
+
+def _later(now: str, seconds: float) -> str:
+    return (datetime.fromisoformat(now) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+
+
+def _dates(now: str, moment: float | None = None) -> Callable[[float], str]:
+    """Monotonic seconds as UTC in ISO 8601. moment: the monotonic time of `now`."""
+    start, at = datetime.fromisoformat(now), time.monotonic() if moment is None else moment
+    return lambda then: (start - timedelta(seconds=at - then)).isoformat(timespec="seconds")
