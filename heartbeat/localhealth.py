@@ -5,7 +5,7 @@ What it promises:
 - A busy host is well: processors that are all taken cost no point, since that is what a host is for, and a guest that
   is not let run tells so by the run delay of its vCPUs. Full pressure counts only beside another trouble.
 - The points rise at once and fall by one in FALL seconds, so that a trouble that comes and goes is a trouble.
-- The more points, the longer every time is stretched; from UNFIT points on no verdict may cause a recovery.
+- The more points, the longer every time is stretched; above a limit no verdict may cause a recovery.
 - The breaker trips only on more guests than the number *and* the share, and releases with less than half of them.
 """
 
@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 MOST = 7  # points; times are stretched to at most MOST + 1
-UNFIT = 6
 FALL = 10.0  # seconds
 
 # What costs one point more, each: seconds for the first two, else per cent of the last 10 seconds.
@@ -65,11 +64,6 @@ class Health(NamedTuple):
         """By what times are multiplied."""
         return self.points + 1
 
-    @property
-    def fit(self) -> bool:
-        """Whether a verdict may cause a recovery."""
-        return self.points < UNFIT
-
 
 def score(reading: Reading) -> Score:
     """How bad it is now, and what is."""
@@ -92,6 +86,11 @@ def step(health: Health, reading: Reading, now: float) -> Health:
     if now - health.since >= FALL:
         return Health(health.points - 1, now, why or (f"recovering: {_cause(health)}" if health.points > 1 else ""))
     return health
+
+
+def unfit(health: Health, limit: int) -> str:
+    """Why nobody is to be judged, or "". limit: the points with which one may just still judge."""
+    return f"{health.why or 'this host was unwell'} ({health.points} points of {MOST})" if health.points > limit else ""
 
 
 def tripped(

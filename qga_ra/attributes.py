@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from heartbeat.settings import ATTRIBUTES
+from heartbeat.settings import ATTRIBUTES, HEALTH
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -20,7 +20,7 @@ def clear(node: str | None, until: float, environ: Mapping[str, str] = os.enviro
     environment = {**environ, "PATH": PATH, "CHARSET": "UTF-8"}
     running: list[tuple[str, subprocess.Popen[bytes]]] = []
     troubles: list[str] = []
-    for name in ATTRIBUTES:
+    for name in (*ATTRIBUTES, HEALTH):
         try:
             process = subprocess.Popen(
                 ["attrd_updater", "-D", "-n", name, *where],

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from heartbeat.settings import plain
+from heartbeat.settings import HEALTH, plain
 
 log = logging.getLogger(__name__)
 
@@ -21,20 +21,28 @@ COMMAND = "attrd_updater"
 MAX_VALUE = 199
 TIMEOUT = 5.0  # seconds for a command that takes 8 ms when the cluster is well
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
+GREEN, RED = "green", "red"  # Pacemaker's words
 NONE = "none"  # an empty value would look like a display error in crm_mon
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-def summary(state: str, failed: Sequence[str]) -> dict[str, str]:
+def summary(state: str, failed: Sequence[str], health: str | None = None) -> dict[str, str]:
     """The attributes' values. state: "ok", "failed", "libvirt: ..."; failed: the uuids of the guests that have failed.
-
     What does not fit into a value is counted: "UUID,UUID,+3".
+
+    health: GREEN or RED, None where the operator does not want it. Red says that the fault is the host's, for which
+    many guests at once are the sign. Under any node-health-strategy but none Pacemaker then moves *every* resource
+    away from this node, our own clone too: a helper that is stopped clears the attribute, the clone comes back, and so
+    on for ever. Set its meta attribute allow-unhealthy-nodes=true where this is used. The guests stay: they are no
+    resources.
     """
     uuids = sorted(failed)
     shown = uuids[:5]  # 5 x 37 characters and the rest's number
     rest = [f"+{len(uuids) - len(shown)}"] if len(uuids) > len(shown) else []
     values = {"qga-state": state, "qga-failed": str(len(uuids)), "qga-failed-vms": ",".join(shown + rest) or NONE}
+    if health is not None:
+        values[HEALTH] = health
     return {name: safe(value) for name, value in values.items()}
 
 
@@ -80,7 +88,9 @@ class Attributes:
     def show(self, values: Mapping[str, str]) -> None:
         """Replaces what is shown; returns at once."""
         with self._changed:
-            self._wanted = {name: safe(value) for name, value in values.items()}
+            # Not wanted any more must not mean red for ever, and green says nothing.
+            switched_off = {HEALTH: GREEN} if HEALTH in self._wanted else {}
+            self._wanted = {name: safe(value) for name, value in {**switched_off, **values}.items()}
             self._changed.notify()
 
     def configure(self, node: str, dampening: float, reassert: float) -> None:

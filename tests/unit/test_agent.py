@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
-from heartbeat.settings import ATTRIBUTES
+from heartbeat.settings import ATTRIBUTES, HEALTH
 from qga_ra import attributes, holder
 
+OURS = (*ATTRIBUTES, HEALTH)
 ROOT = Path(__file__).resolve().parents[2]
 # What Pacemaker's executor leaves in the environment, and some of what it should not.
 ENVIRONMENT = {
@@ -311,7 +312,7 @@ def test_stop_leaves_the_lock_file_but_no_socket_and_no_attribute(agent):
     assert (agent.run / "lock").exists()
     assert not (agent.run / "control.sock").exists()
     said = sorted((agent.root / "attrd").read_text().splitlines())
-    assert said == sorted(f"-D -n {name} -N node-1" for name in ATTRIBUTES)
+    assert said == sorted(f"-D -n {name} -N node-1" for name in OURS)
 
 
 def test_a_helper_that_ignores_term_is_killed_within_the_time_that_stop_has(agent):
@@ -498,14 +499,14 @@ def test_pacemakers_own_prefix_of_reasons_is_used(agent):
 
 
 def test_each_of_our_attributes_is_deleted_and_nothing_else(fp):
-    for name in ATTRIBUTES:
+    for name in OURS:
         fp.register(["attrd_updater", "-D", "-n", name, "-N", "node-1"])
     assert attributes.clear("node-1", time.monotonic() + 20) == []
-    assert len(fp.calls) == len(ATTRIBUTES)
+    assert len(fp.calls) == len(OURS)
 
 
 def test_without_a_node_name_attrd_takes_its_own(fp):
-    for name in ATTRIBUTES:
+    for name in OURS:
         fp.register(["attrd_updater", "-D", "-n", name])
     assert attributes.clear(None, time.monotonic() + 20) == []
 
@@ -516,8 +517,8 @@ def test_without_pacemaker_there_is_nothing_to_clear(monkeypatch):
 
 
 def test_failures_of_attrd_updater_are_named(fp):
-    fp.register(["attrd_updater", fp.any()], returncode=102, occurrences=3)
+    fp.register(["attrd_updater", fp.any()], returncode=102, occurrences=len(OURS))
     troubles = attributes.clear("node-1", time.monotonic() + 20)
-    assert troubles == [f"node attribute {name} is not cleared: attrd_updater ends with 102" for name in ATTRIBUTES]
+    assert troubles == [f"node attribute {name} is not cleared: attrd_updater ends with 102" for name in OURS]
 
 

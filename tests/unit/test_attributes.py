@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from heartbeat.backends.attributes import Attributes, safe, summary
-from heartbeat.settings import ATTRIBUTES
+from heartbeat.backends.attributes import GREEN, RED, Attributes, safe, summary
+from heartbeat.settings import ATTRIBUTES, HEALTH
 
 UUIDS = [f"25efc0bf-1659-4c83-b4e6-4e0e6d0f0b{number:02}" for number in range(8)]
 STATE = {"qga-state": "ok"}
@@ -58,6 +58,23 @@ def test_many_failed_guests_fit_into_an_attribute_and_none_is_concealed():
 
 def test_the_names_are_those_that_the_agent_removes():
     assert tuple(summary("ok", [])) == ATTRIBUTES
+    assert tuple(summary("ok", [], GREEN)) == (*ATTRIBUTES, HEALTH)
+
+
+def test_the_nodes_health_is_told_only_where_it_is_wanted():
+    assert HEALTH not in summary("ok", [])
+    assert summary("ok", [], RED)["#health-qga"] == "red"
+
+
+def test_a_red_health_that_is_not_wanted_any_more_becomes_green(attributes, fp):
+    for value in (RED, GREEN):
+        fp.register(command(HEALTH, value))
+    attributes.show({HEALTH: RED})
+    attributes.step()
+    for _ in range(2):
+        attributes.show({})
+        attributes.step()
+    assert calls(fp) == [command(HEALTH, "red"), command(HEALTH, "green")]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from heartbeat.localhealth import FALL, MOST, UNFIT, Health, Reading, score, step, tripped
+from heartbeat.localhealth import FALL, MOST, Health, Reading, score, step, tripped, unfit
+from heartbeat.settings import BY_KEY
 
 WELL = Reading(late=0.0, canary=0.0002, cpu=0.0, memory=0.0, io=0.0)
 
@@ -44,7 +45,15 @@ def test_a_host_that_swaps_a_libvirt_that_takes_seconds_and_a_late_loop_are_told
 
 
 def test_disks_alone_never_forbid_a_recovery():
-    assert Health(*score(reading(io=100.0))[:1]).fit
+    health = step(Health(), reading(io=100.0), 0.0)
+    assert unfit(health, BY_KEY["fitness.limit"].default) == ""
+
+
+def test_above_the_limit_nobody_is_judged_and_the_reason_is_given():
+    health = step(Health(), reading(late=4.0), 0.0)
+    assert unfit(health, 4) == "our own loop came 4.0 s late (5 points of 7)"
+    assert unfit(health, 5) == ""
+    assert unfit(Health(), 0) == ""
 
 
 def test_processors_that_are_never_free_count_only_beside_another_trouble():
@@ -65,7 +74,6 @@ def test_times_are_stretched_eight_times_at_most():
     worst = score(Reading(1e6, 1e6, 100, 100, 100))
     assert Health(worst.points).stretch == 8
     assert Health().stretch == 1
-    assert [points for points in range(8) if not Health(points).fit] == list(range(UNFIT, 8))
 
 
 # How it goes on
