@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
 
 from heartbeat.incident import IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, Close, Open
 from heartbeat.observation import Effect
@@ -16,12 +16,18 @@ Step = tuple[Watch, list[Effect]]
 
 
 def opened(
-    watch: Watch, verdict: str, detail: str, fitness: Fitness, timing: Timing, wanted: str = "", **evidence: Any
+    watch: Watch,
+    verdict: str,
+    detail: str,
+    evidence: Mapping[str, object],
+    fitness: Fitness,
+    timing: Timing,
+    wanted: str = "",
 ) -> Step:
     """The watch in the state of a verdict, with what that causes.
 
-    wanted: the action, where it is not the verdict's own. An incident that says the same already, of this life or an
-    earlier one, stays as it is.
+    evidence: what it rests on. wanted: the action, where it is not the verdict's own. An incident that says the same
+    already, of this life or an earlier one, stays as it is.
     """
     watch = watch._replace(state=verdict, detail=detail)
     if watch.incident and watch.incident.verdict == verdict:

@@ -7,20 +7,22 @@ import logging
 import os
 import signal
 import sys
-import time
-from datetime import datetime, timedelta, timezone
+from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
-from heartbeat import __version__, configuration, eventlog, status
+from heartbeat import __version__, configuration, eventlog, outlook, requests
 from heartbeat.arguments import DIED, NO_PERMISSION
+from heartbeat.cluster import Cluster
 from heartbeat.configuration import Configuration, ConfigurationError, ParameterError
 from heartbeat.control import Control, Refused
 from heartbeat.hostname import resolve
 from heartbeat.hypervisor import Hypervisor
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.lock import Lock, Taken
+from heartbeat.manual import ManualHold
 from heartbeat.owner import Owner
-from heartbeat.policy import policy
+from heartbeat.policy import budget, limits, policy
 from heartbeat.reporting import Reporting
 from heartbeat.settings import BY_KEY
 
@@ -54,16 +56,40 @@ class Helper:
         self._reporting = Reporting(config, node, resolve(config), self._ledger, wall)
         uri, resync = config.text("libvirt.connection_uri"), config.number("watch.resync")
         self._owner = Owner(
-            policy(config), self._ledger, self._reporting, lambda post: Hypervisor(uri, resync, post), wall
+            policy(config),
+            self._ledger,
+            self._reporting,
+            lambda post: Hypervisor(uri, resync, post),
+            wall,
+            limits(config),
+            budget(config),
         )
-        self._reporting.start(self._owner.confirm)
+        self._owner.guests.manual = self._ledger.holds(wall())
+        self._cluster = Cluster()
+        self._reporting.start(self._confirm)
         self._code = 0
         self._control = Control(
             os.path.join(directory, "control.sock"),
             __version__,
             lambda: self._owner.progress,
-            {"status": self._status, "reload": self._reload},
+            {"reload": self._reload, **requests.handlers(self._owner, self._ledger, self._reporting, self._desk())},
         )
+
+    def _desk(self) -> requests.Node:
+        guests = self._owner.guests
+
+        def held(holds: Sequence[ManualHold]) -> None:
+            guests.manual = holds
+
+        def allowed() -> outlook.Budget:
+            return outlook.Budget(guests.budget.recoveries, guests.budget.window)
+
+        return requests.Node(lambda: self._node, allowed, self._owner.fitness_of, held, wall)
+
+    def _confirm(self, incident: int) -> str:
+        """In a courier's thread: the cluster's word comes from a command, for which the owner loop has no time."""
+        self._owner.held = self._cluster.held(self._node)
+        return self._owner.confirm(incident)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -90,25 +116,6 @@ class Helper:
             self._code = DIED
             self._owner.stop()
 
-    def _status(self, _: dict[str, Any]) -> dict[str, Any]:
-        watches = self._owner.call(lambda: dict(self._owner.guests.watches))
-        deliveries = self._ledger.deliveries(status.incidents(watches))
-        now, moment = time.monotonic(), datetime.now(timezone.utc)
-
-        def date(at: float) -> str:
-            return (moment - timedelta(seconds=now - at)).isoformat(timespec="seconds")
-
-        link = self._owner.link
-        return {
-            "state": self._reporting.state,
-            "node": self._node,
-            "version": __version__,
-            "hostname": self._reporting.hostname.name,
-            "libvirt": {"connected": not link, "since": date(self._owner.link_since), "error": link or None},
-            "backends": self._reporting.status(),
-            "guests": status.guests(watches, deliveries, date),
-        }
-
     def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
         given = request.get("parameters") or {}
         try:
@@ -120,7 +127,8 @@ class Helper:
         self._node = str(request.get("node") or self._node)
         self._config = config
         self._reporting.reload(config, self._node, resolve(config))
-        self._owner.call(lambda: self._owner.apply(policy(config), config.number("watch.resync")))
+        new = policy(config), config.number("watch.resync"), limits(config), budget(config)
+        self._owner.call(lambda: self._owner.apply(*new))
         log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
         if fixed:
             log.warning("changed only by a restart of the resource: %s", ", ".join(fixed))

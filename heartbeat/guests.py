@@ -12,25 +12,45 @@ from collections.abc import Mapping, Sequence
 from typing import Callable
 
 from heartbeat.alarm import Alarms
+from heartbeat.budget import Budget
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, Change, Close, Forget, Incident, Open
+from heartbeat.incident import RECOVER, SUSPENDED, Change, Close, Forget, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
-from heartbeat.observation import Ask, Gap, Look, Observation, Recorded, Sampled, Seen, Stopped, Tick, Vanished, Warn
+from heartbeat.manual import ManualHold, held
+from heartbeat.observation import (
+    Answered,
+    Ask,
+    Asked,
+    Effect,
+    Gap,
+    Look,
+    Observation,
+    Recorded,
+    Sampled,
+    Seen,
+    Stopped,
+    Tick,
+    Vanished,
+    Warn,
+)
 from heartbeat.settings import plain, printable
 from heartbeat.verdict import Broken, begin, judge
-from heartbeat.watch import SUSPECT, VERDICTS, Fitness, Timing, Watch, calm, rest, wake_at
+from heartbeat.watch import HEALTHY, SUSPECT, VERDICTS, WAITING, Fitness, Timing, Watch, calm, rest, wake_at
 
 log = logging.getLogger(__name__)
 
 # Seconds until the ledger is tried again after it failed, by all guests together: a failure may take it seconds.
 LEDGER_RETRY = 1.0
+# What healthy guests give every day: in these states no verdict follows from it.
+QUIET = frozenset({HEALTHY, WAITING})
+COMMON = (Asked, Answered)
 
 
 class Guests:
     """Every watch, by uuid.
 
     wall: gives UTC now in ISO 8601. ask, look: called with a uuid when the decision wants it. opened: called with each
-    new incident. recipients: action -> backends, read at every step.
+    new incident. recipients: action -> backends, read at every step. budget: how often a guest may be recovered.
     """
 
     def __init__(
@@ -41,12 +61,15 @@ class Guests:
         look: Callable[[str], None],
         opened: Callable[[Incident], None],
         recipients: Callable[[], Mapping[str, Sequence[str]]],
+        budget: Budget,
     ) -> None:
         self._ledger, self._wall, self._ask, self._look, self._opened = ledger, wall, ask, look, opened
         self._recipients = recipients
         self.watches: dict[str, Watch] = {}
         self.trouble = ""  # why the ledger cannot be written, or ""
         self.broken = False  # and only a restart of the helper can help
+        self.budget = budget
+        self.manual: Sequence[ManualHold] = ()
         self._wakes = Alarms()
         self._writable_at = 0.0
         # The latest step of each kind that the ledger did not take: when to try it again, and of which incarnation.
@@ -67,12 +90,13 @@ class Guests:
         watch = self.watches.get(uuid) or self._first(uuid, observation, now)
         if watch is None:
             return
+        fitness = self._fitness(uuid, watch, observation, fitness)
         try:
             after, effects = judge(watch, observation, now, fitness, timing)
         except Broken:
             log.exception("guest %s: a step was not made; its silence so far is forgotten", uuid)
             watch = watch._replace(looking=False)
-            self._keep(uuid, calm(watch, rest(watch), "see the log: a step was not made"), now, timing)
+            self._keep(uuid, calm(watch, rest(watch), "see the log: a step was not made"), fitness, timing)
             return
         changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look, Warn))]
         if changes and now < self._writable_at:
@@ -99,17 +123,20 @@ class Guests:
         for incident in incidents:
             after = judge(after, Recorded(incident), now, fitness, timing)[0]
             self._opened(incident)
-        self._keep(uuid, after, now, timing)
-        for effect in effects:
-            if isinstance(effect, Ask):
-                self._ask(uuid)
-            elif isinstance(effect, Look):
-                self._look(uuid)
-            elif isinstance(effect, Warn):
-                log.warning("guest %s %s: %s", uuid, printable(after.guest.name), effect.text)
+        self._keep(uuid, after, fitness, timing)
+        self._carry_out(after, effects)
         if isinstance(observation, Vanished):
             del self.watches[uuid]
             self._wakes.drop(uuid)
+
+    def _carry_out(self, watch: Watch, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Ask):
+                self._ask(watch.guest.uuid)
+            elif isinstance(effect, Look):
+                self._look(watch.guest.uuid)
+            elif isinstance(effect, Warn):
+                log.warning("guest %s %s: %s", watch.guest.uuid, printable(watch.guest.name), effect.text)
 
     def all(self, observation: Gap, now: float, fitness: Fitness, timing: Timing) -> None:
         for uuid in list(self.watches):
@@ -164,9 +191,34 @@ class Guests:
             return begin(Guest(uuid, name, Channel.UNKNOWN, 0, 1), incarnation, armed == incarnation, incident, now)
         return None
 
-    def _keep(self, uuid: str, watch: Watch, now: float, timing: Timing) -> None:
+    def _fitness(self, uuid: str, watch: Watch, observation: Observation, whole: Fitness) -> Fitness:
+        """Whether we can judge this guest, and may have it recovered. Asked in full only where a verdict may follow."""
+        if watch.state in QUIET and isinstance(observation, COMMON):
+            return whole
+        return self.fitness_of(uuid, whole)
+
+    def fitness_of(self, uuid: str, whole: Fitness) -> Fitness:
+        """whole: this node's fitness, to which the guest's own budget and holds are added."""
+        try:
+            recovered = self._ledger.recoveries(uuid, self.budget.since(self._wall()))
+        except LedgerError:
+            recovered = 0  # then nothing can be recorded either
+        by_hand = held(self.manual, uuid, self._wall())
+        return whole._replace(held=whole.held or by_hand, spent=recovered >= self.budget.recoveries)
+
+    def suspected(self) -> dict[str, float]:
+        """Since when each guest that does not answer has been silent."""
+        return {uuid: it.silent_from for uuid, it in self.watches.items() if it.silent_from is not None}
+
+    def suspended(self) -> list[str]:
+        """The uuids of guests that failed again after too many recoveries: they need a human."""
+        return sorted(
+            uuid for uuid, it in self.watches.items() if it.incident and it.incident.action == SUSPENDED
+        )
+
+    def _keep(self, uuid: str, watch: Watch, fitness: Fitness, timing: Timing) -> None:
         self.watches[uuid] = watch
-        self._wakes.set(uuid, wake_at(watch, timing))
+        self._wakes.set(uuid, wake_at(watch, timing, fitness.stretch))
 
     def _postpone(self, uuid: str, watch: Watch, observation: Observation) -> None:
         self._postponed[uuid, type(observation)] = (self._writable_at, watch.incarnation, observation)

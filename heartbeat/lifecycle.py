@@ -76,7 +76,7 @@ def channel_changed(watch: Watch, it: ChannelChanged, now: float, fitness: Fitne
 def paused(watch: Watch, it: Paused, now: float, fitness: Fitness, timing: Timing) -> Step:
     if it.cause == "crashed":  # its processors are stopped for good: nobody dumps memory any more
         stopped_for_good = watch._replace(running=False, asked=None, closed_from=None)
-        return opened(calm(stopped_for_good, PAUSED), PANICKED, it.why, fitness, timing, reason=it.why)
+        return opened(calm(stopped_for_good, PAUSED), PANICKED, it.why, {"reason": it.why}, fitness, timing)
     kept = holds.begin(holds.end(watch.holds, GRACE), PAUSE, it.why, now)
     stalled = None
     if it.cause == "ioerror":
@@ -119,7 +119,7 @@ def happened(watch: Watch, it: Happened, now: float, fitness: Fitness, timing: T
     verdict, action = timing.events.get(it.event, ("", IGNORE))
     if action == IGNORE or watch.incident:
         return watch, []
-    return opened(watch, verdict, f"libvirt says: {it.event}", fitness, timing, action, event=it.event)
+    return opened(watch, verdict, f"libvirt says: {it.event}", {"event": it.event}, fitness, timing, action)
 
 
 def stopped(watch: Watch, it: Stopped, now: float, fitness: Fitness, timing: Timing) -> Step:
@@ -134,7 +134,7 @@ def stopped(watch: Watch, it: Stopped, now: float, fitness: Fitness, timing: Tim
         if watch.panicked:
             verdict, action = timing.events.get("lifecycle.crashed.panicked", (PANICKED, ""))
         verdict = verdict or QEMU_DIED
-        quiet, effects = opened(quiet, verdict, it.why, fitness, timing, action, reason=it.why)
+        quiet, effects = opened(quiet, verdict, it.why, {"reason": it.why}, fitness, timing, action)
     elif watch.incident:
         effects.append(Close(watch.incident.id, f"the guest was stopped: {it.why}"))
         quiet = quiet._replace(incident=None)

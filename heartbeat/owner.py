@@ -8,12 +8,16 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any, Callable
 
+from heartbeat.budget import Budget, flights_since
+from heartbeat.condition import Condition, Limits
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
 from heartbeat.observation import Answered, Asked, Gap
+from heartbeat.pressure import Pressure
+from heartbeat.pressure import read as read_pressure
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
 from heartbeat.watch import UNKNOWN, Fitness, Timing, Watch, stands
@@ -44,7 +48,8 @@ class Stop:
 class Owner:
     """Feeds what happens to the decision, and does what it asks for.
 
-    reporting: who is told. hypervisor: makes it from our `post`. wall: UTC now in ISO 8601. clock: monotonic seconds.
+    reporting: who is told. hypervisor: makes it from our `post`. wall: UTC now in ISO 8601. limits, budget: as set.
+    pressure: reads the host's. clock: monotonic seconds.
     suspended: seconds that the host has slept since its boot, which the monotonic clock leaves out.
     """
 
@@ -55,6 +60,9 @@ class Owner:
         reporting: Reporting,
         hypervisor: Callable[[Callable[[Message], None]], Hypervisor],
         wall: Callable[[], str],
+        limits: Limits,
+        budget: Budget,
+        pressure: Callable[[], Pressure] = read_pressure,
         clock: Callable[[], float] = time.monotonic,
         suspended: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
     ) -> None:
@@ -65,15 +73,23 @@ class Owner:
         self.schedule = Schedule(timing.interval, QUESTIONS)
         self.guests = Guests(
             ledger, wall, lambda uuid: self.schedule.soon(uuid, clock()), self.hypervisor.look,
-            lambda _: reporting.wake(), reporting.recipients,
+            lambda _: reporting.wake(), reporting.recipients, budget,
         )
+        self.condition = Condition(limits, pressure)
+        self.held = ""  # why the cluster wants no recovery on this node, or ""
+        self._late = 0.0
+        self._ledger, self._wall = ledger, wall
         self.link = "not connected yet"  # why libvirt cannot be reached, or ""
         self.link_since = clock()
         self.progress = clock()
 
     @property
     def fitness(self) -> Fitness:
-        return Fitness(not self.link, f"libvirt: {self.link}" if self.link else "")
+        return self.condition.fitness(self.link, self.held)
+
+    def fitness_of(self, uuid: str) -> Fitness:
+        """Whether this guest can be judged and recovered now. In the loop only."""
+        return self.guests.fitness_of(uuid, self.fitness)
 
     def call(self, function: Callable[[], Any], timeout: float = 5.0) -> Any:
         """From another thread: the function's result, computed in the loop. Raises TimeoutError, or what it raises."""
@@ -92,9 +108,17 @@ class Owner:
             if self.guests.awaited(incident):
                 return "not-now"
             watch = self.guests.holding(incident)
-            return stands(watch, incident, self.fitness) if watch else "gone"
+            if watch is None:
+                return "gone"
+            word = stands(watch, incident, self.fitness_of(watch.guest.uuid))
+            return "not-now" if word == "stands" and self._crowded(incident) else word
 
         return str(self.call(answer))
+
+    def _crowded(self, incident: int) -> bool:
+        """Whether so many recoveries of this node are under way that a further one has to wait."""
+        flying = self._ledger.in_flight(flights_since(self._wall()), incident)
+        return flying >= self.guests.budget.in_flight
 
     def stop(self) -> None:
         """From any thread, or a signal handler."""
@@ -107,6 +131,7 @@ class Owner:
         while True:
             due = min(self.guests.next_at(), self.schedule.next_at(), turned + TURN)
             messages = self._take(max(due - self._clock(), 0.0))
+            self._late = max(self._late, self._clock() - max(due, self.progress))
             self._look_at_ourselves()
             for message in messages:
                 if isinstance(message, Stop):
@@ -120,12 +145,14 @@ class Owner:
             if now >= turned + TURN:
                 turned = now
                 self.hypervisor.expire()
+                self._look_at_the_node(now)
                 every_turn()
-            self._reporting.show(self.guests.trouble, self.link, self.guests.failed())
+            self._reporting.show(self.guests, self.link, self.condition, self.held)
 
-    def apply(self, timing: Timing, resync: float) -> None:
-        """New times for all guests. In the loop only."""
+    def apply(self, timing: Timing, resync: float, limits: Limits, budget: Budget) -> None:
+        """New settings for all guests. In the loop only."""
         self.timing, self.schedule.interval = timing, timing.interval
+        self.condition.limits, self.guests.budget = limits, budget
         self.hypervisor.resync(resync)
 
     def _look_at_ourselves(self) -> None:
@@ -136,6 +163,11 @@ class Owner:
         if late > TURN + LATE:
             log.warning("this loop was held up for %.1f s; what guests did meanwhile counts against nobody", late)
             self.guests.all(Gap("we were held up ourselves", False), now, self.fitness, self.timing)
+
+    def _look_at_the_node(self, now: float) -> None:
+        late, self._late = self._late, 0.0
+        watched = sum(1 for watch in self.guests.watches.values() if watch.armed and watch.running)
+        self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(), watched)
 
     def _take(self, wait: float) -> list[Message | Call | Stop]:
         messages = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from heartbeat.budget import Budget
+from heartbeat.condition import Limits
 from heartbeat.happenings import EVENTS, IGNORE, RECORD, RECOVER, Happening
 from heartbeat.settings import VERDICTS
 from heartbeat.watch import Timing
@@ -13,6 +15,23 @@ if TYPE_CHECKING:
     from heartbeat.configuration import Configuration
 
 _STRENGTH = {IGNORE: 0, RECORD: 1, RECOVER: 2}
+
+
+def limits(config: Configuration) -> Limits:
+    """What [fitness] and [breaker] say."""
+    return Limits(
+        fit=int(config.number("fitness.limit")),
+        share=config.number("breaker.share"),
+        number=int(config.number("breaker.number")),
+        window=config.number("breaker.window"),
+        hold=config.text("breaker.action") == "hold",
+    )
+
+
+def budget(config: Configuration) -> Budget:
+    """What [budget] says."""
+    numbers = [config.number(f"budget.{name}") for name in ("recoveries", "window", "in_flight")]
+    return Budget(int(numbers[0]), numbers[1], int(numbers[2]))
 
 
 def policy(config: Configuration) -> Timing:

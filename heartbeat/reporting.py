@@ -8,8 +8,10 @@ from typing import Any
 
 from heartbeat import sender
 from heartbeat.backends.attributes import Attributes, summary
+from heartbeat.condition import Condition
 from heartbeat.configuration import Configuration
 from heartbeat.delivery import Courier
+from heartbeat.guests import Guests
 from heartbeat.hostname import Hostname
 from heartbeat.incident import RECOVER
 from heartbeat.ledger import Ledger
@@ -65,15 +67,18 @@ class Reporting:
         if courier:
             courier.wake()
 
-    def show(self, trouble: str, link: str, failed: Sequence[str]) -> None:
-        """How things are. trouble: why the ledger cannot be written; link: why libvirt cannot be reached; failed: uuids
-        of the guests that wait for recovery."""
+    def show(self, guests: Guests, link: str, condition: Condition, held: str) -> None:
+        """How things are. link: why libvirt cannot be reached; held: why the cluster wants no recovery here."""
+        failed, suspended = guests.failed(), len(guests.suspended())
         courier = self._courier
         error = courier.trouble if courier else None
         reasons = [
-            f"ledger: {trouble}" if trouble else "",
+            f"ledger: {guests.trouble}" if guests.trouble else "",
             f"libvirt: {link}" if link else "",
+            "" if link else condition.trouble,
+            f"held: {held}" if held else "",
             "failed" if failed else "",
+            f"{suspended} suspended, needs a human" if suspended else "",
             f"{courier.name}: {error}" if courier and error else "",
         ]
         now = ("; ".join(reason for reason in reasons if reason) or "ok", tuple(failed))

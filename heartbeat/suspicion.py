@@ -73,20 +73,20 @@ def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) 
         effects += [Warn(f"not judged for {now - it.since:.0f} s: {it.why}") for it in holds.overdue(watch.holds, now)]
         watch = watch._replace(holds=holds.warned(holds.expired(watch.holds, now), now))
     if now >= stalled_at(watch, timing):
-        after, more = opened(watch, IO_ERROR, "paused by an I/O error", fitness, timing, stalled=round(timing.io_error))
+        after, more = opened(watch, IO_ERROR, "paused by an I/O error", {"paused": timing.io_error}, fitness, timing)
         return after, effects + more
     if not watch.running:
         return watch, effects
     if now >= late_at(watch, timing):
         seconds = round(now - watch.begun)
-        after, more = opened(watch, NEVER_ANSWERED, f"no answer in {seconds} s since its start", fitness, timing)
+        after, more = opened(watch, NEVER_ANSWERED, "no answer since its start", {"seconds": seconds}, fitness, timing)
         return after, effects + more
     if now >= down_at(watch, timing):
         if not fitness.able:
             return watch._replace(closed_from=now), effects  # it counts from when we can judge again
         seconds = round(now - (watch.closed_from or now))
         why = "the agent cannot be reached; the guest may well be fine"
-        after, more = opened(watch, AGENT_DOWN, why, fitness, timing, closed=seconds)
+        after, more = opened(watch, AGENT_DOWN, why, {"closed": seconds}, fitness, timing)
         return after, effects + more
     if now >= min(slow_at(watch), look_at(watch, timing, fitness.stretch)):
         return watch._replace(looking=True), [*effects, Look()]
@@ -177,10 +177,10 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     verdict, reason = assess(testimony, watch.last)
     if verdict is None:
         return watch._replace(state=SUSPECT, detail=f"not judged: {reason}"), []
-    evidence = {"silent": round(now - watch.silent_from, 1), "questions": watch.silences}
+    evidence: dict[str, object] = {"silent": round(now - watch.silent_from, 1), "questions": watch.silences}
     evidence.update({name: getattr(said, "value", said) for name, said in testimony._asdict().items()})
     evidence["window"] = round(testimony.window, 1)
-    after, effects = opened(watch, verdict, reason, fitness, timing, **evidence)
+    after, effects = opened(watch, verdict, reason, evidence, fitness, timing)
     # What works now may hang later, so after this verdict the next window begins.
     return (after._replace(first=after.last) if verdict == AGENT_SILENT else after), effects
 

@@ -89,7 +89,8 @@ def _lifecycle(event: int, detail: int) -> list[Observation]:
     if event == libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED:
         return [Paused("suspended by the guest", "suspended"), Happened(full)]
     if event == libvirt.VIR_DOMAIN_EVENT_CRASHED:
-        return [Panicked(detail != libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED), Happened(full)]
+        dumping = detail != libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED
+        return [Panicked(dumping), *([Happened(full)] if dumping else [])]
     return []
 
 
