@@ -184,8 +184,8 @@ class Link:
         """
         if not self.runs(uuid):
             self.processes = {**self.processes, **procfs.qemu_processes()}
-        # For libvirt a QEMU that has just died still runs. That must not look like a new incarnation, or the death would
-        # be that of a guest that never answered.
+        # For libvirt a QEMU that has just died still runs. That must not look like a new incarnation, or the death
+        # would be that of a guest that never answered.
         known, name = self._runs.get(uuid, (number, ""))
         if self.runs(uuid):
             process = self.processes[uuid]
