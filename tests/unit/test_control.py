@@ -104,7 +104,8 @@ def test_a_request_may_come_in_pieces_and_without_its_end(server):
 
 @pytest.mark.parametrize("line", [
     b"\n", b"pong\n", b"PING\n", b"{\n", b"null\n", b"[]\n", b'"status"\n', b"1\n", b'{"do": 1}\n', b'{"do": null}\n',
-    b"{}\n", b'{"do": "unknown"}\n', b'{"do": ["status"]}\n', b'{"do": {"a": 1}}\n', b"\xff\xfe\x00\n", b"[" * 60_000 + b"\n",
+    b"{}\n",
+    b'{"do": "unknown"}\n', b'{"do": ["status"]}\n', b'{"do": {"a": 1}}\n', b"\xff\xfe\x00\n", b"[" * 60_000 + b"\n",
     b'{"do": ' + b"1" * 9000 + b"}\n",
 ], ids=lambda line: repr(line[:20]))  # fmt: skip
 def test_what_is_not_understood_is_answered_with_the_words_that_are(server, line):
