@@ -55,8 +55,8 @@ class Control:
                 time.sleep(0.2)
                 continue
             try:
-                client.settimeout(REQUEST_LIMIT)
                 line = _line(client)
+                client.settimeout(REQUEST_LIMIT)
                 if line == b"ping":
                     age = int((time.monotonic() - self._progress()) * 1000)
                     client.sendall(f"alive {age} {self._version} {os.getpid()}\n".encode())
@@ -64,20 +64,27 @@ class Control:
                 else:
                     # A reply that needs the owner loop may take a while; the next ping must not wait for it.
                     threading.Thread(target=self._reply, args=(client, line), name="request", daemon=True).start()
-            except OSError:
+            except (OSError, RuntimeError):  # the latter: no thread is to be had
                 client.close()
 
     def _reply(self, client: socket.socket, line: bytes) -> None:
         try:
             request = json.loads(line)
-            answer = {"ok": True, **self._handlers[request["do"]](request)}
-        except (ValueError, TypeError, KeyError):
-            answer = {"ok": False, "error": f"not understood; one of these words in `do`: {', '.join(self._handlers)}"}
+            handler = self._handlers[request["do"]]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            words = ", ".join(self._handlers)
+            self._send(client, {"ok": False, "error": f"not understood; one of these words in `do`: {words}"})
+            return
+        try:
+            answer = {"ok": True, **handler(request)}
         except (Refused, TimeoutError) as error:
             answer = {"ok": False, "error": str(error)}
         except Exception as error:
             log.exception("a request failed")
             answer = {"ok": False, "error": f"the request failed ({type(error).__name__}); see the helper's log"}
+        self._send(client, answer)
+
+    def _send(self, client: socket.socket, answer: dict[str, Any]) -> None:
         with client:
             try:
                 client.sendall(json.dumps(answer).encode() + b"\n")
@@ -86,8 +93,13 @@ class Control:
 
 
 def _line(client: socket.socket) -> bytes:
-    data = b""
+    """The client's line. Raises OSError if it does not come within REQUEST_LIMIT: the next ping waits so long."""
+    data, end = b"", time.monotonic() + REQUEST_LIMIT
     while b"\n" not in data and len(data) < REQUEST_SIZE:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        client.settimeout(left)
         part = client.recv(4096)
         if not part:
             break

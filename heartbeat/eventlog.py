@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import logging.handlers
 import os
@@ -10,6 +11,9 @@ import queue
 # Lines that may wait for a log that does not take them, as a stopped journald; further ones are dropped.
 WAITING_LINES = 1000
 IDENT = "masakari-qga"
+SYSLOG = "/dev/log"
+# Seconds that our end waits for lines to be written.
+LAST_LINES = 1.0
 
 
 class _OneLine(logging.Formatter):
@@ -31,17 +35,33 @@ class _Dropping(logging.handlers.QueueHandler):
         return record  # formatted by the listener's thread; our arguments are immutable
 
 
+class _Listener(logging.handlers.QueueListener):
+    def handle(self, record: logging.LogRecord) -> None:
+        try:
+            super().handle(record)
+        except Exception:  # a handler raises what it meets while it opens its file; the next line may fare better
+            pass
+
+
 def begin(to: str, level: str) -> None:
     """Log from now on to syslog or to a file, from a thread of its own. Never raises for a log that cannot be
     written."""
     logging.raiseExceptions = False
     handler: logging.Handler
     if to == "syslog":
-        handler = logging.handlers.SysLogHandler("/dev/log", logging.handlers.SysLogHandler.LOG_DAEMON)
+        handler = logging.handlers.SysLogHandler(SYSLOG, logging.handlers.SysLogHandler.LOG_DAEMON)
         handler.setFormatter(_OneLine(f"{IDENT}[{os.getpid()}]: %(message)s"))
     else:
         handler = logging.handlers.WatchedFileHandler(to, delay=True)
         handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     lines: queue.Queue[logging.LogRecord] = queue.Queue(WAITING_LINES)
-    logging.handlers.QueueListener(lines, handler).start()
+    _Listener(lines, handler).start()
     logging.basicConfig(handlers=[_Dropping(lines)], level=level.upper(), force=True)
+    # logging's own end waits for a handler that is in the middle of a line, for ever if nobody takes it.
+    atexit.unregister(logging.shutdown)
+    atexit.register(_end, lines)
+
+
+def _end(lines: queue.Queue[logging.LogRecord]) -> None:
+    with lines.all_tasks_done:
+        lines.all_tasks_done.wait_for(lambda: not lines.unfinished_tasks, LAST_LINES)

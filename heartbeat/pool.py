@@ -6,9 +6,12 @@ one stuck guest does not cost its neighbours a worker; how many may be left behi
 
 from __future__ import annotations
 
+import logging
 import threading
 from queue import SimpleQueue
 from typing import Callable, Generic, TypeVar
+
+log = logging.getLogger(__name__)
 
 Job = TypeVar("Job")
 
@@ -17,7 +20,7 @@ class Pool(Generic[Job]):
     """Runs `perform(slot, job)` for each job given to it; results are perform's own business.
 
     name: of the threads. size: slots, each served by one thread, started when first needed.
-    spare: how many threads may be written off before `full` is answered for ever more jobs.
+    spare: how many threads may be written off and not have returned yet.
     """
 
     def __init__(self, name: str, size: int, perform: Callable[[int, Job], None], spare: int = 0) -> None:
@@ -25,21 +28,15 @@ class Pool(Generic[Job]):
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._slots: dict[int, threading.Thread] = {}
-        self._idle = 0
+        self._open = 0  # jobs that were handed over and have not returned, those of written-off threads aside
         self._left: set[threading.Thread] = set()
 
     def put(self, job: Job) -> None:
         """Hand over a job; it waits if every slot is taken. The caller bounds how many wait."""
         with self._lock:
-            if self._idle > self._jobs.qsize():
-                free = None
-            else:
-                free = next((slot for slot in range(self._size) if slot not in self._slots), None)
-            if free is not None:
-                thread = threading.Thread(target=self._serve, args=(free,), name=f"{self._name}-{free}", daemon=True)
-                self._slots[free] = thread
-                thread.start()
-        self._jobs.put(job)
+            self._open += 1
+            self._jobs.put(job)
+            self._staff()
 
     def write_off(self, slot: int) -> bool:
         """Give up the thread of a slot whose call does not return. False if too many were given up before."""
@@ -48,6 +45,8 @@ class Pool(Generic[Job]):
             if slot not in self._slots or len(self._left) >= self._spare:
                 return False
             self._left.add(self._slots.pop(slot))
+            self._open -= 1
+            self._staff()  # jobs may wait for the slot
             return True
 
     def close(self) -> None:
@@ -55,14 +54,29 @@ class Pool(Generic[Job]):
         for _ in range(self._size):
             self._jobs.put(None)
 
+    def _staff(self) -> None:
+        """One more thread if there are more jobs than threads, and a slot for it. The caller holds the lock."""
+        free = next((slot for slot in range(self._size) if slot not in self._slots), None)
+        if free is not None and self._open > len(self._slots):
+            thread = threading.Thread(target=self._serve, args=(free,), name=f"{self._name}-{free}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                log.error("no further thread can be started; raise the limits on tasks and memory of this node")
+                return
+            self._slots[free] = thread  # it looks only when its first call has returned, and we hold the lock
+
     def _serve(self, slot: int) -> None:
         me = threading.current_thread()
-        while self._slots.get(slot) is me:
-            with self._lock:
-                self._idle += 1
+        while True:
             job = self._jobs.get()
-            with self._lock:
-                self._idle -= 1
             if job is None:
                 return
-            self._perform(slot, job)
+            try:
+                self._perform(slot, job)
+            except Exception:
+                log.exception("a call of %s failed", me.name)  # the thread serves on: its slot is not given twice
+            with self._lock:
+                if self._slots.get(slot) is not me:
+                    return  # written off meanwhile
+                self._open -= 1

@@ -30,7 +30,7 @@ def qemu_processes(proc: str = "/proc") -> dict[str, Process]:
     for entry in os.listdir(proc):
         if entry.isdigit():
             words = _read(f"{proc}/{entry}/cmdline").split(b"\0")
-            if b"-uuid" in words[:-1] and b"qemu" in words[0]:
+            if b"-uuid" in words[:-2] and b"qemu" in words[0]:
                 process = find(int(entry), proc)
                 if process:
                     found[words[words.index(b"-uuid") + 1].decode("ascii", "replace")] = process

@@ -181,6 +181,8 @@ def _furnish(node: str) -> None:
     shutil.chown("/var/lib/pacemaker", "hacluster", "haclient")
     Path("/etc/corosync/corosync.conf").write_text(COROSYNC.format(node=node))
     cib = Path("/var/lib/pacemaker/cib/cib.xml")
+    for old in cib.parent.iterdir():        # of an earlier cluster: Pacemaker prefers its backups to a file of others
+        old.unlink()
     cib.write_text(CIB)
     shutil.chown(cib, "hacluster", "haclient")
     cib.chmod(0o600)

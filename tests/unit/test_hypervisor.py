@@ -60,8 +60,8 @@ class Host:
 
     def qemu_processes(self) -> dict[str, Process]:
         self.scans += 1
-        alive = {pid: started for pid, (started, state) in self.processes.items() if state not in ("", "Z")}
-        return {UUID: Process(pid, started) for pid, started in alive.items()}
+        alive = [Process(pid, started) for pid, (started, state) in self.processes.items() if state not in ("", "Z")]
+        return {UUID: alive[-1]} if alive else {}
 
     def state(self, process: Process) -> str:
         started, state = self.processes.get(process.pid, (0, ""))
