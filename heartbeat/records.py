@@ -113,6 +113,17 @@ def fates(rows: Callable[..., list[Any]], incident: int) -> tuple[Fate, ...]:
     return tuple(Fate(*row) for row in found)
 
 
+def listed(past: Past) -> dict[str, Any]:
+    """A past incident as JSON, the way the operator's command reads it."""
+    words = ("id", "uuid", "name", "verdict", "action", "opened", "evidence")
+    return {
+        **{word: getattr(past.incident, word) for word in words},
+        "closed": past.closed,
+        "why": past.why,
+        "deliveries": [fate._asdict() for fate in past.fates],
+    }
+
+
 def bounded(text: str, limit: int) -> str:
     """A text that SQLite takes and nobody has to scroll through."""
     # A lone surrogate, which a strange domain name could bring, has no UTF-8.

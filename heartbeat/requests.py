@@ -18,7 +18,7 @@ from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ALL, ManualHold, concerning
 from heartbeat.outlook import Budget, Case
 from heartbeat.owner import Owner
-from heartbeat.records import Past
+from heartbeat.records import listed
 from heartbeat.reporting import Reporting
 from heartbeat.settings import plain
 from heartbeat.watch import Fitness, Watch
@@ -106,7 +106,7 @@ class Desk:
         if not isinstance(limit, int) or not 1 <= limit <= MOST_INCIDENTS:
             raise Refused(f"limit = {plain(str(limit), 40)}: give a number from 1 to {MOST_INCIDENTS}")
         found = self._ledger.incidents(limit, None if word is None else _text(request, "uuid"))
-        return {"incidents": [record(past) for past in found]}
+        return {"incidents": [listed(past) for past in found]}
 
     def hold(self, request: dict[str, Any]) -> dict[str, Any]:
         """{"scope": ALL or a guest, "seconds": number, "reason": text, "owner": name}"""
@@ -165,17 +165,6 @@ class Desk:
         if found:
             raise Refused(f"{shown} may be {len(found)} guests: {', '.join(found[:3])}{', ...' * (len(found) > 3)}")
         raise Refused(f"{shown} is no guest of this node; give a uuid, its first {SHORTEST_PREFIX} or more, or a name")
-
-
-def record(past: Past) -> dict[str, Any]:
-    """A past incident as the operator's command reads it."""
-    words = ("id", "uuid", "name", "verdict", "action", "opened", "evidence")
-    return {
-        **{word: getattr(past.incident, word) for word in words},
-        "closed": past.closed,
-        "why": past.why,
-        "deliveries": [fate._asdict() for fate in past.fates],
-    }
 
 
 def _candid(handler: Handler) -> Handler:

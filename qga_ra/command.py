@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from heartbeat import __version__, settings
-from qga_ra import client
+from qga_ra import holds, incidents
+from qga_ra.enquiry import Failed, ask
 from qga_ra.supervision import ENVIRONMENT, Places
+from qga_ra.terminal import columns, complain, plain, record, records, show
 
 COLUMNS = ("UUID", "NAME", "STATE", "SINCE", "LAST ANSWER", "REPORTED")
-WIDEST = 48  # characters of one cell; names of guests are their owners' to choose
-TROUBLES_FIRST = ("hung", "qemu-died", "suspect", "agent-silent", "agent-down", "unknown")
+TROUBLES_FIRST = (
+    *("hung", "panicked", "qemu-died", "io-error", "qemu-stuck", "suspect", "agent-silent", "agent-down"),
+    *("never-answered", "unknown"),
+)
 
 
 def status(options: argparse.Namespace, places: Places) -> int:
-    """Asks the running helper. 1 where there is no answer."""
-    try:
-        reply = client.ask({"do": "status"}, f"{places.run}/control.sock")
-    except client.Refused as error:
-        return complain(f"the helper refuses: {plain(error, 200)}")
-    except client.Unanswered as error:
-        code, why = client.state(places.run, patience=1) if error.absent else (1, "")
-        if code == client.NOT_RUNNING:
-            return complain("the helper does not run on this node. With Pacemaker: pcs resource; its log: syslog")
-        return complain(why or error.why)
+    reply = ask({"do": "status"}, places)
     if options.json:
-        print(json.dumps(reply, indent=2, sort_keys=True))  # ASCII: what a guest said comes out escaped
+        show(reply)
     else:
         print("\n".join([*header(reply), "", *table(reply)]))
+    return 0
+
+
+def why(options: argparse.Namespace, places: Places) -> int:
+    reply = ask({"do": "why", "uuid": options.guest}, places)
+    if options.json:
+        show(reply)
+    else:
+        lines = reply.get("lines")
+        print("\n".join(plain(line, 1000) for line in (lines if isinstance(lines, list) else [])))
     return 0
 
 
@@ -59,17 +63,24 @@ def header(reply: Mapping[str, Any]) -> list[str]:
     for backend in records(reply.get("backends")):
         counts = f"{plain(backend.get('delivered'))} delivered, {plain(backend.get('pending'))} pending"
         lines.append(f"backend   {plain(backend.get('name'))}: {counts}{because(backend)}")
+    fitness = record(reply.get("fitness"))
+    if fitness.get("able") is False:
+        lines.append(f"fitness   no guest is judged: {plain(fitness.get('why'), 200)}")
+    if (stretch := fitness.get("stretch")) not in (None, 1, 1.0):
+        lines.append(f"fitness   this host is slow: every time of silence x {plain(stretch)}")
+    lines += [f"hold      {holds.line(hold)}" for hold in records(reply.get("holds"))]
+    suspended = [guest for guest in records(reply.get("guests")) if action(guest) == "suspended"]
+    if suspended:
+        lines.append(f"attention {len(suspended)} guests were recovered too often and need a human; marked below")
     return lines
 
 
-def table(reply: Mapping[str, Any]) -> Iterable[str]:
+def table(reply: Mapping[str, Any]) -> list[str]:
     """The guests, those in trouble first."""
     guests = sorted(records(reply.get("guests")), key=urgency)
     if not guests:
         return ["no guests"]
-    rows = [COLUMNS, *(row(guest) for guest in guests)]
-    widths = [max(len(cells[number]) for cells in rows) for number in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in rows]
+    return columns([COLUMNS, *(row(guest) for guest in guests)])
 
 
 def urgency(guest: Mapping[str, Any]) -> tuple[bool, int, str]:
@@ -82,6 +93,8 @@ def row(guest: Mapping[str, Any]) -> tuple[str, ...]:
     state = plain(guest.get("state"))
     if guest.get("armed") is False and state == "healthy":
         state += " (not armed)"
+    if guest.get("holds"):
+        state += " (held)"
     words = [plain(guest.get(name)) for name in ("uuid", "name")]
     times = [plain(guest.get(name)) for name in ("since", "last_answer")]
     return (*words, state, *times, reported(record(guest.get("incident"))))
@@ -93,33 +106,16 @@ def reported(incident: Mapping[str, Any]) -> str:
         return "-"
     deliveries = record(incident.get("deliveries"))
     ways = ", ".join(f"{plain(name, 20)} {plain(state, 20)}" for name, state in list(deliveries.items())[:8])
-    return f"{plain(incident.get('verdict'))}, {plain(incident.get('action'))}" + (f": {ways}" if ways else "")
+    human = " (needs a human)" if incident.get("action") == "suspended" else ""
+    return f"{plain(incident.get('verdict'))}, {plain(incident.get('action'))}{human}" + (f": {ways}" if ways else "")
+
+
+def action(guest: Mapping[str, Any]) -> str:
+    return plain(record(guest.get("incident")).get("action"))
 
 
 def because(part: Mapping[str, Any]) -> str:
     return f": {plain(part['error'], 200)}" if part.get("error") else ""
-
-
-def plain(value: object, widest: int = WIDEST) -> str:
-    """Anything as bounded, printable ASCII: a terminal obeys what a guest's owner may have put into a name."""
-    if value is None or value == "":
-        return "-"
-    text = str(value)[: widest + 1].encode("ascii", "backslashreplace").decode()
-    text = "".join(sign if " " <= sign <= "~" else f"\\x{ord(sign):02x}" for sign in text)
-    return text if len(text) <= widest else text[: widest - 3] + "..."
-
-
-def record(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def records(value: object) -> list[Mapping[str, Any]]:
-    return [record(item) for item in value] if isinstance(value, list) else []
-
-
-def complain(why: str) -> int:
-    print(f"masakari-qga: {why}", file=sys.stderr)
-    return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -129,6 +125,12 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("status", help="the guests of this node and what is being reported about them")
     sub.add_argument("--json", action="store_true", help="everything, for programs")
     sub.set_defaults(call=status)
+    sub = commands.add_parser("why", help="why a guest is judged or not, what each witness says, and what comes next")
+    sub.add_argument("guest", metavar="GUEST", help="its uuid, the first characters of that, or its libvirt name")
+    sub.add_argument("--json", action="store_true", help="everything, for programs")
+    sub.set_defaults(call=why)
+    incidents.add(commands)
+    holds.add(commands)
     for name, option, text in (
         ("show-config", "--show-config", "every option's value and origin, the resource's parameters apart"),
         ("check", "--check", "whether the helper could work on this host"),
@@ -140,11 +142,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None, places: Places | None = None) -> int:
-    """The exit code: 0, or 1 if the helper cannot be asked; 2 after a wrong command line."""
+    """The exit code: 0, or 1 if the helper cannot be asked or refuses; 2 after a wrong command line."""
     options = parser().parse_args(arguments)
     try:
         code: int = options.call(options, places or Places())
         sys.stdout.flush()
+    except Failed as error:
+        code = complain(str(error))
     except BrokenPipeError:  # status | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
