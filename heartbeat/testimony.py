@@ -44,7 +44,7 @@ def facts(watch: Watch, now: float) -> dict[str, Any] | None:
 def lines(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     """The same as (heading, text) pairs."""
     if found is None:
-        yield "witnesses", "not called: a guest that answers needs none"
+        yield "witnesses", "not called: only a guest that does not answer needs any"
         return
     window = f"{found['window']:.1f} s"
     state, job = found["process"] or "not found", f", job: {found['job']}" if found["job"] else ""
