@@ -92,9 +92,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "breaker", "health", "boolean", False, reloadable=True,
         reason="Set node attribute #health-qga to red while the breaker is open. Where the cluster property"
-        " node-health-strategy is set, Pacemaker then moves every resource away from this node; this monitor too, which"
-        " then cannot turn it green again, unless its meta attribute allow-unhealthy-nodes is true. Guests that are no"
-        " resources stay. In other clusters it has no effect.",
+        " node-health-strategy is set, Pacemaker then moves every resource away from this node. Set the meta attribute"
+        " allow-unhealthy-nodes=true on this monitor's clone, or it is moved too: its stop clears the attribute, so all"
+        " comes back until the next time. Guests that are no resources stay. In other clusters it has no effect.",
     ),
     Option(
         "fitness", "limit", "integer", 4, low=0, high=7, reloadable=True,
