@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from heartbeat import __version__, configuration, eventlog, outlook, requests
+from heartbeat import __version__, configuration, eventlog, requests
 from heartbeat.arguments import DIED, NO_PERMISSION
 from heartbeat.cluster import Cluster
 from heartbeat.configuration import Configuration, ConfigurationError, ParameterError
@@ -27,6 +27,9 @@ from heartbeat.reporting import Reporting
 from heartbeat.settings import BY_KEY
 
 log = logging.getLogger(__name__)
+
+# Turns of about a second after which holds by hand are read again: they end by wall time, which may be set back.
+HOLDS_AGAIN = 60
 
 
 def run(config: Configuration, node: str, directory: str) -> int:
@@ -67,7 +70,7 @@ class Helper:
         self._owner.guests.manual = self._ledger.holds(wall())
         self._cluster = Cluster()
         self._reporting.start(self._confirm)
-        self._code = 0
+        self._code = self._turns = 0
         self._control = Control(
             os.path.join(directory, "control.sock"),
             __version__,
@@ -81,10 +84,7 @@ class Helper:
         def held(holds: Sequence[ManualHold]) -> None:
             guests.manual = holds
 
-        def allowed() -> outlook.Budget:
-            return outlook.Budget(guests.budget.recoveries, guests.budget.window)
-
-        return requests.Node(lambda: self._node, allowed, self._owner.fitness_of, held, wall)
+        return requests.Node(lambda: self._node, lambda: guests.budget, self._owner.fitness_of, held, wall)
 
     def _confirm(self, incident: int) -> str:
         """In a courier's thread: the cluster's word comes from a command, for which the owner loop has no time."""
@@ -107,6 +107,9 @@ class Helper:
         return self._code
 
     def _every_turn(self) -> None:
+        self._turns += 1
+        if self._turns % HOLDS_AGAIN == 0:
+            self._owner.guests.manual = self._ledger.holds(wall())
         if self._owner.guests.broken:
             log.error("the ledger is damaged; the helper ends, and Pacemaker starts it again with a new one")
             self._code = DIED

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from heartbeat.alarm import NEVER
+from heartbeat.budget import Budget
 from heartbeat.holds import GRACE
 from heartbeat.incident import HUNG, IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, Incident
 from heartbeat.manual import ManualHold
@@ -29,19 +30,12 @@ from heartbeat.watch import (
 )
 
 
-class Budget(NamedTuple):
-    """Recoveries that one guest may have within `window` seconds, and how many it has had."""
-
-    recoveries: int
-    window: float
-    used: int = 0
-
-
 class Case(NamedTuple):
     """All that bears on one guest at the monotonic time `now`.
 
     date: monotonic seconds as UTC in ISO 8601. asked_at: when it is asked next, NEVER if it is not.
-    manual: the holds by hand that concern it. fates: of the open incident's reports.
+    manual: the holds by hand that concern it. used: the recoveries it has had within
+    the budget's window. fates: of the open incident's reports.
     """
 
     watch: Watch
@@ -52,6 +46,7 @@ class Case(NamedTuple):
     asked_at: float
     manual: Sequence[ManualHold]
     budget: Budget
+    used: int
     fates: Sequence[Fate]
 
 

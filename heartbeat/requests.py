@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from heartbeat import __version__, status
+from heartbeat.budget import Budget
 from heartbeat.control import Handler, Refused
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ALL, ManualHold, concerning
-from heartbeat.outlook import Budget, Case
+from heartbeat.outlook import Case
 from heartbeat.owner import Owner
 from heartbeat.records import listed
 from heartbeat.reporting import Reporting
@@ -92,12 +93,11 @@ class Desk:
         if watch is None:
             raise Refused(f"guest {uuid} is not on this node; masakari-qga incidents --guest {uuid} lists its past")
         budget = self._node.budget()
-        since = _later(now, -budget.window)
         manual = concerning(self._ledger.holds(now), uuid, now)
         fates = self._ledger.fates(watch.incident.id) if watch.incident else ()
-        spent = budget._replace(used=self._ledger.recoveries(uuid, since))
+        used = self._ledger.recoveries(uuid, budget.since(now))
         return explain(
-            Case(watch, moment, _dates(now, moment), owner.timing, fitness, due, manual, spent, fates)
+            Case(watch, moment, _dates(now, moment), owner.timing, fitness, due, manual, budget, used, fates)
         )
 
     def incidents(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def explain(case: Case) -> dict[str, Any]:
         ],
         "held": _held(case),
         "fitness": fitness._asdict(),
-        "budget": case.budget._asdict(),
+        "budget": {**case.budget._asdict(), "used": case.used},
         "incident": watch.incident and _incident(watch.incident, case.fates),
         "next": list(upcoming(case)),
     }
@@ -78,7 +78,7 @@ def _lines(case: Case, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     times = f", every time of silence x {fitness.stretch:g}" if fitness.stretch > 1 else ""
     yield "fitness", (f"cannot judge: {fitness.why}" if not fitness.able else "fit to judge") + times
     spent = "; spent: needs a human" if fitness.spent else ""
-    yield "budget", f"{budget.used} of {budget.recoveries} recoveries within {span(budget.window)} used{spent}"
+    yield "budget", f"{case.used} of {budget.recoveries} recoveries within {span(budget.window)} used{spent}"
     if watch.incident:
         it = watch.incident
         yield "incident", f"{it.id}, {it.verdict}, {it.action}, opened {it.opened[:19]}Z, evidence {it.evidence[:500]}"

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from heartbeat.budget import Budget
 from heartbeat.control import Refused
 from heartbeat.guest import Channel, Guest
 from heartbeat.incident import HUNG, RECOVER, Close, Open
 from heartbeat.ledger import Ledger
-from heartbeat.outlook import Budget
 from heartbeat.requests import Node, handlers
 from heartbeat.schedule import Schedule
 from heartbeat.watch import HEALTHY, Fitness, Timing, Watch
@@ -145,7 +145,7 @@ def test_why_tells_of_a_guest_by_any_of_its_names(ask, owner):
         found = ask("why", uuid=word)
         assert (found["uuid"], found["state"]) == (FIRST, "healthy")
         assert any("Windows updates" in line for line in found["lines"])
-        assert found["budget"] == {"recoveries": 3, "window": 3600.0, "used": 0}
+        assert found["budget"] == {"recoveries": 3, "window": 3600.0, "in_flight": 3, "used": 0}
         assert any("is asked again" in line for line in found["lines"])
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from heartbeat.alarm import NEVER
+from heartbeat.budget import Budget
 from heartbeat.guest import Channel, Guest
 from heartbeat.holds import GRACE, JOB, begin
 from heartbeat.incident import (
@@ -22,7 +23,7 @@ from heartbeat.incident import (
     Incident,
 )
 from heartbeat.manual import ALL, ManualHold
-from heartbeat.outlook import Budget, Case, span
+from heartbeat.outlook import Case, span
 from heartbeat.records import DELIVERED, PENDING, Fate
 from heartbeat.watch import HEALTHY, PAUSED, SUSPECT, UNKNOWN, UNMONITORED, WAITING, Fitness, Timing, Watch
 from heartbeat.why import explain
@@ -52,7 +53,7 @@ def suspect(**changes) -> Watch:
 
 
 def case(it: Watch, **changes) -> Case:
-    usual = Case(it, NOW, date, TIMING, Fitness(True), 1003.0, (), Budget(3, 3600, 1), ())
+    usual = Case(it, NOW, date, TIMING, Fitness(True), 1003.0, (), Budget(3, 3600), 1, ())
     return usual._replace(**changes)
 
 
@@ -224,7 +225,7 @@ def test_the_action_says_why_it_is_that_one(action, changes, why):
 
 
 def test_a_spent_budget_says_that_a_human_is_needed():
-    spent = told(watch(state=HEALTHY), fitness=Fitness(True, spent=True), budget=Budget(3, 3600, 3))
+    spent = told(watch(state=HEALTHY), fitness=Fitness(True, spent=True), used=3)
     assert "budget    3 of 3 recoveries within 60 min used; spent: needs a human\n" in spent
 
 
