@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from heartbeat import sender
-from heartbeat.backends.attributes import Attributes, summary
+from heartbeat.backends.attributes import GREEN, RED, Attributes, summary
 from heartbeat.condition import Condition
 from heartbeat.configuration import Configuration
 from heartbeat.delivery import Courier
@@ -36,7 +36,7 @@ class Reporting:
         self._sender = Sender(sender.connection(config))
         self._attributes: Attributes | None = None
         self._config, self._node = config, node
-        self._shown: tuple[str, tuple[str, ...]] = ("starting", ())
+        self._shown: tuple[str, tuple[str, ...], bool] = ("starting", (), False)
 
     @property
     def names(self) -> Sequence[str]:
@@ -81,12 +81,13 @@ class Reporting:
             f"{suspended} suspended, needs a human" if suspended else "",
             f"{courier.name}: {error}" if courier and error else "",
         ]
-        now = ("; ".join(reason for reason in reasons if reason) or "ok", tuple(failed))
+        state = "; ".join(reason for reason in reasons if reason) or "ok"
+        now = (state, tuple(failed), bool(condition.breaker))
         if now != self._shown:
             self._shown = now
             attributes = self._attributes
             if attributes:
-                attributes.show(summary(*now))
+                attributes.show(self._values())
 
     def status(self) -> list[dict[str, Any]]:
         courier, attributes = self._courier, self._attributes
@@ -99,6 +100,11 @@ class Reporting:
         for part in (self._attributes, self._courier):
             if part:
                 part.stop()
+
+    def _values(self) -> Mapping[str, str]:
+        state, failed, tripped = self._shown
+        health = (RED if tripped else GREEN) if self._config["breaker.health"] else None
+        return summary(state, failed, health)
 
     def _begin(self) -> None:
         wanted = self.names
@@ -121,5 +127,5 @@ class Reporting:
             self._attributes.configure(self._node, dampening, reassert)
         elif "attributes" in wanted:
             self._attributes = Attributes(self._node, dampening, reassert)
-            self._attributes.show(summary(*self._shown))
+            self._attributes.show(self._values())
             self._attributes.start()
