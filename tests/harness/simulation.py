@@ -107,14 +107,14 @@ class Node:
     def __init__(self, *machines: Machine, timing: Timing = TIMING, ledger: MemoryLedger | None = None) -> None:
         self.machines = {machine.uuid: machine for machine in machines}
         self.now, self.ledger = 1000.0, ledger or MemoryLedger()
-        self.turns, self.silent_until_end, self._ends = 0, False, 0.0
+        self.turns, self.asleep = 0, 0.0
         self._coming: list[tuple[float, int, Message | Call | Stop]] = []
         self._numbers = itertools.count()
         self._synced: dict[str, bool] = {}
         self.shown: list[tuple[str, str, list[str]]] = []
-        self.owner = _Staged(
-            timing, self.ledger, self, self._hypervisor, lambda: OPENED, lambda: self.now, lambda: 0.0  # type: ignore[arg-type]
-        )
+        self._held_up: list[tuple[float, float, float]] = []  # from when on, for how long, how long asleep
+        clocks = (lambda: OPENED, lambda: self.now, lambda: self.asleep)
+        self.owner = _Staged(timing, self.ledger, self, self._hypervisor, *clocks)  # type: ignore[arg-type]
         self.owner.node = self
 
     def post(self, message: Message | Call | Stop, after: float = 0.0) -> None:
@@ -129,10 +129,18 @@ class Node:
     def link_down(self, after: float = 0.0) -> None:
         self.post(LinkDown("gone"), after)
 
+    def hold_up(self, seconds: float, after: float = 0.0) -> None:
+        """Our process gets no processor for so long, while the guests and libvirt go on."""
+        self._held_up.append((self.now + after, seconds, 0.0))
+
+    def sleep(self, seconds: float, after: float = 0.0) -> None:
+        """The host sleeps: the monotonic clock stands still, the one since boot does not."""
+        self._held_up.append((self.now + after, 0.0, seconds))
+
     def run(self, seconds: float) -> Node:
         """Let the loop turn for so long. It begins and ends as it does in real life, but it keeps what it knows."""
         self.post(Stop(), seconds)
-        self._ends = self.now + seconds
+        self.owner.progress = self.now  # between two runs no time passes
         self.owner.run(lambda: None)
         return self
 
@@ -196,12 +204,18 @@ class Node:
         if self._coming and self._coming[0][0] <= until:
             until = max(self._coming[0][0], self.now)
         self.now = until
+        for held in [it for it in self._held_up if it[0] <= self.now]:
+            self._held_up.remove(held)
+            self.now += held[1]
+            self.asleep += held[2]
         messages: list[Message | Call | Stop] = []
         while self._coming and self._coming[0][0] <= self.now:
             message = heapq.heappop(self._coming)[2]
             if isinstance(message, _Look):
                 message = About(message.uuid, Sampled(message.machine.sample(self.now)))
             messages.append(message)
+            if isinstance(message, Stop):
+                break  # what else is due now comes when the loop turns again
         return messages
 
     def dies(self, uuid: str = UUID, after: float = 0.0) -> None:

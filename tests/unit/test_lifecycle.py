@@ -5,26 +5,19 @@ from __future__ import annotations
 import pytest
 
 from heartbeat.guest import Channel
-from heartbeat.incident import AGENT_DOWN, HUNG, QEMU_DIED, RECORD, RECOVER, Close, Forget
+from heartbeat.incident import AGENT_DOWN, HUNG, QEMU_DIED, RECORD, RECOVER, Forget
 from heartbeat.observation import (
-    Answered,
     Ask,
-    Asked,
     ChannelChanged,
-    Gap,
-    Look,
     Paused,
-    Rebooted,
-    Resumed,
-    Sampled,
     Stopped,
     Tick,
     Vanished,
 )
 from heartbeat.probe import Answer
 from heartbeat.verdict import begin
-from heartbeat.watch import PAUSED, STOPPED, SUSPECT, UNKNOWN, UNMONITORED, WAITING, stands, wake_at
-from tests.harness.observations import FIT, NEXT_RUN, RUN, UNFIT, Story, guest, healthy, incident, sample, seen
+from heartbeat.watch import STOPPED, UNMONITORED, WAITING, stands, wake_at
+from tests.harness.observations import FIT, NEXT_RUN, RUN, UNFIT, Story, guest, healthy, incident, seen
 
 
 def hung() -> Story:
@@ -32,106 +25,6 @@ def hung() -> Story:
     story.hangs()
     assert story.verdicts == [(HUNG, RECOVER)]
     return story
-
-
-@pytest.mark.parametrize(("away", "back"), [
-    (Paused("paused: user"), Resumed()),
-    (Paused("suspended by the guest"), seen()),
-    (seen(pause="paused: migration"), Resumed()),
-    (Gap("libvirt: connection closed", True), seen()),
-    (Gap("we were held up ourselves", False), Resumed()),
-], ids=["suspend and resume", "suspended to memory", "a migration that is given up", "libvirt gone", "we were late"])
-def test_a_silence_from_before_an_interruption_counts_for_nothing_after_it(away, back):
-    story = healthy()
-    asked = story.now
-    story.tell(Asked())
-    story.now += 1
-    story.looked()
-    story.tell(Answered(Answer.SILENT, asked), 4)
-    story.silent()
-    story.tell(away, 1)
-    story.tell(back, 1)
-    story.looked()
-    assert not story.incidents
-    assert (story.watch.silences, story.watch.silent_from, story.watch.first) == (0, None, None)
-    story.hangs()
-    assert story.verdicts == [(HUNG, RECOVER)]
-
-
-@pytest.mark.parametrize("interruption", [
-    Paused("paused: user"), Rebooted(), Gap("late", False), Gap("libvirt: gone", True), seen(run=NEXT_RUN),
-    Stopped(False, "destroyed"),
-], ids=lambda it: type(it).__name__)  # fmt: skip
-@pytest.mark.parametrize("answer", list(Answer))
-def test_a_late_answer_to_a_question_from_before_says_nothing(interruption, answer):
-    story = healthy()
-    asked = story.now
-    story.tell(Asked())
-    story.tell(interruption, 1)
-    story.tell(Resumed())
-    before = story.watch
-    story.tell(Answered(answer, asked), 4)
-    assert story.watch == before
-
-
-def test_a_late_answer_does_not_hide_the_answer_to_the_question_that_is_out():
-    story = healthy()
-    early = story.now
-    story.tell(Asked())
-    story.tell(Gap("late", False), 1)
-    asked = story.now
-    story.tell(Asked())
-    story.tell(Answered(Answer.ALIVE, early), 1)
-    story.tell(Answered(Answer.SILENT, asked), 4)
-    assert story.watch.silences == 1
-
-
-def test_a_look_from_before_an_interruption_is_no_witness():
-    story = healthy()
-    story.tell(Asked())
-    story.tell(Tick(), 1.5)
-    story.tell(Rebooted(), 1)
-    story.looked()
-    assert story.watch.first is None
-    assert not story.watch.looking
-
-
-def test_a_guest_that_reboots_is_expected_again_only_after_its_first_answer():
-    story = healthy()
-    assert Forget(story.watch.guest.uuid) in story.tell(Rebooted())
-    story.tell(Rebooted())
-    story.tell(Rebooted())
-    assert (story.watch.state, story.armed) == (WAITING, None)
-    story.hangs()
-    assert not story.incidents
-    story.asked()
-    story.hangs()
-    assert story.verdicts == [(HUNG, RECOVER)]
-
-
-def test_a_hung_guest_that_is_reset_is_hung_no_more():
-    story = hung()
-    assert [type(effect) for effect in story.tell(Rebooted())] == [Forget, Close]
-    assert not story.open
-
-
-def test_a_paused_guest_is_not_looked_at_and_time_alone_changes_nothing():
-    story = healthy()
-    story.tell(Paused("paused: user"))
-    assert story.watch.state == PAUSED
-    assert wake_at(story.watch, story.timing) == float("inf")
-    assert story.tell(Tick(), 10_000) == []
-
-
-def test_a_guest_that_hung_before_it_was_paused_is_judged_again_when_it_runs():
-    story = hung()
-    story.tell(Paused("paused: user"))
-    assert stands(story.watch, story.incidents[0].id, FIT) == "not-now"
-    assert Ask() in story.tell(Resumed(), 100)
-    assert story.watch.state == SUSPECT
-    story.hangs()
-    assert len(story.incidents) == 1
-    assert stands(story.watch, story.incidents[0].id, FIT) == "stands"
 
 
 @pytest.mark.parametrize("why", ["migrated", "shutdown", "destroyed", "saved"])
@@ -252,16 +145,6 @@ def test_the_dwell_of_a_closed_channel_does_not_run_while_we_cannot_judge():
     assert story.verdicts == [(AGENT_DOWN, RECORD)]
 
 
-@pytest.mark.parametrize("what", [ChannelChanged(False), Gap("late", False), Tick()], ids=lambda it: type(it).__name__)
-def test_while_libvirt_is_gone_a_guest_is_unknown_whatever_else_comes(what):
-    story = healthy()
-    story.tell(Gap("libvirt: gone", True))
-    story.tell(what, 5)
-    assert story.watch.state == UNKNOWN
-    assert Ask() in story.tell(seen(), 5)
-    assert story.watch.state == WAITING
-
-
 def test_a_guest_whose_channel_is_unplugged_is_not_monitored_and_nothing_is_held_against_it():
     story = hung()
     story.tell(seen(channel=Channel.ABSENT))
@@ -273,21 +156,6 @@ def test_a_guest_whose_channel_is_unplugged_is_not_monitored_and_nothing_is_held
     assert len(story.incidents) == 1
     assert Ask() in story.tell(seen())
     assert story.watch.state == WAITING
-
-
-def test_reading_the_inventory_again_does_not_interrupt_a_silence():
-    story = healthy()
-    asked = story.now
-    story.tell(Asked())
-    story.now += 1
-    story.looked()
-    story.tell(Answered(Answer.SILENT, asked), 4)
-    assert story.tell(seen()) == []
-    story.silent()
-    story.tell(seen())
-    story.now += 5
-    story.looked()
-    assert story.verdicts == [(HUNG, RECOVER)]
 
 
 def test_an_adopted_incident_is_neither_reported_again_nor_confirmed_before_the_guest_is_seen_again():
@@ -312,14 +180,3 @@ def test_an_adopted_death_is_not_reported_again():
     story.tell(Stopped(True, "crashed", "vm"))
     assert not story.incidents
     assert stands(story.watch, 7, FIT) == "stands"
-
-
-def test_a_look_is_asked_for_once_however_long_it_takes():
-    story = healthy()
-    story.tell(Asked())
-    assert story.tell(Tick(), 1) == [Look()]
-    assert story.tell(Tick(), 1) == []
-    story.tell(seen(run=NEXT_RUN))
-    assert story.watch.looking
-    story.tell(Sampled(sample(story.now)), 1)
-    assert not story.watch.looking

@@ -1,0 +1,51 @@
+"""What the decision refuses to do, and what it leaves behind for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from heartbeat.incident import HUNG, QEMU_DIED, RECORD, RECOVER, Close, Open
+from heartbeat.observation import Sampled
+from heartbeat.verdict import Broken, begin, check, judge
+from tests.harness.observations import FIT, RUN, TIMING, UNFIT, UUID, guest, healthy, incident, sample
+
+
+def test_evidence_is_one_short_line_of_ours():
+    story = healthy()
+    story.hangs()
+    evidence = story.incidents[0].evidence
+    assert '"kernel":"still"' in evidence
+    assert len(evidence) < 300
+    assert evidence.isprintable()
+
+
+def test_a_step_against_our_promises_is_refused():
+    armed = replace(begin(guest(), RUN, True, None, 0), silences=2, first=sample(1), last=sample(20))
+    hung = Open(UUID, "vm", RUN, HUNG, RECOVER, "{}")
+    check(armed, armed, [hung], FIT)
+    with pytest.raises(Broken, match="never answered"):
+        check(replace(armed, armed=False), armed, [hung], FIT)
+    with pytest.raises(Broken, match="never answered"):
+        check(armed, armed, [hung._replace(incarnation="another")], FIT)
+    with pytest.raises(Broken, match="not fit"):
+        check(armed, armed, [hung], UNFIT)
+    with pytest.raises(Broken, match="without silence"):
+        check(armed, replace(armed, silences=1), [hung], FIT)
+    with pytest.raises(Broken, match="without silence"):
+        check(armed, replace(armed, last=armed.first), [hung], FIT)
+    with pytest.raises(Broken, match="at once"):
+        check(armed, armed, [hung, hung], FIT)
+    with pytest.raises(Broken, match="beside"):
+        check(replace(armed, incident=incident(QEMU_DIED, RECORD)), armed, [hung], FIT)
+    with pytest.raises(Broken, match="again"):
+        check(replace(armed, incident=incident(HUNG, RECOVER)), armed, [Close(1, "so"), hung], FIT)
+    check(armed, armed, [hung._replace(verdict=QEMU_DIED)], UNFIT)
+
+
+def test_an_observation_changes_nothing_but_the_watch_that_it_returns():
+    story = healthy()
+    before = story.watch
+    judge(before, Sampled(sample(story.now)), story.now, FIT, TIMING)
+    assert before == story.watch

@@ -1,0 +1,108 @@
+"""How soon a hang is a verdict, in logical time: the schedule, the looks and the decision together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from heartbeat.incident import HUNG, RECOVER
+from heartbeat.watch import Timing
+from tests.harness.observations import TIMING, UUID
+from tests.harness.simulation import Machine, Node
+
+HALTED, SPINNING, KICKED = (0, 0, 0), (1.0, 0.0, 4), (0.0001, 0.0, 0.3)
+PROMISED = 26.0  # seconds from a hang to its verdict, by default
+
+
+def until_verdict(machine: Machine, timing: Timing, after: float | None, longest: float = 600) -> float:
+    """Seconds from the hang to the verdict. after: of the hang, behind an answer; None: just before a question."""
+    node = Node(machine, timing=timing)
+    node.inventory()
+    node.run(3 * timing.interval + 40)
+    step, asked = 0.05, len(machine.asked)
+    while len(machine.asked) == asked:
+        node.run(step)
+    machine.kernel = node.now + after if after is not None else machine.asked[-1] + timing.interval - 0.05
+    while not node.verdicts:
+        node.run(step)
+        assert node.now < machine.kernel + longest, "never reported"
+    assert node.verdicts == [(UUID, HUNG, RECOVER)]
+    return node.now - machine.kernel
+
+
+@pytest.mark.parametrize("phase", [0.0, 2.5, 5.0, 9.9])
+@pytest.mark.parametrize("dead", [HALTED, SPINNING, KICKED], ids=["halted", "spinning", "kicked by our questions"])
+@pytest.mark.parametrize("after", [0.0, 3.0, 7.0, None])
+def test_by_default_a_hang_is_a_verdict_within_26_seconds(phase, dead, after):
+    taken = until_verdict(Machine(phase=phase, dead=dead), TIMING, after)
+    assert TIMING.silence <= taken <= PROMISED
+
+
+@pytest.mark.parametrize("interval", [2, 5, 10, 30])
+@pytest.mark.parametrize("timeout", [1, 5, 10])
+@pytest.mark.parametrize("silence", [12, 15, 60])
+def test_with_other_times_a_hang_is_a_verdict_after_one_interval_and_the_time_of_silence(interval, timeout, silence):
+    timing = Timing(interval, timeout, silence, 60)
+    # Two questions must have gone unanswered, and the balloon must have had its period and its margin, both from the
+    # first look on, which takes place a second into the first question.
+    needed = max(silence, timeout + 5, 1 + 12)
+    taken = until_verdict(Machine(), timing, 0.0)
+    assert silence <= taken <= interval + needed + 5 + 0.2  # a look that came too early is followed by one 5 s later
+
+
+def test_a_slow_balloon_makes_a_verdict_later_and_not_impossible():
+    assert until_verdict(Machine(balloon=30), TIMING, 0.0) <= 10 + 1 + 30 + 2 + 5 + 0.2
+
+
+def test_without_a_balloon_a_halted_guest_is_found_as_soon():
+    assert until_verdict(Machine(balloon=0), TIMING, 0.0) <= PROMISED
+
+
+@pytest.mark.parametrize("begin", [1.0, 6.0, 11.0, 20.0])
+def test_another_client_that_has_qemus_monitor_now_and_then_delays_a_verdict_by_no_more_than_that(begin):
+    """As a metrics exporter, or Nova reading the memory: from 3 s before to 3 s after each look."""
+    machine = Machine()
+    node = Node(machine)
+    node.inventory()
+    node.run(100)
+    machine.kernel = node.now
+    machine.blind = [(node.now + begin, node.now + begin + 6)]
+    node.run(60)
+    assert node.verdicts == [(UUID, HUNG, RECOVER)]
+
+
+def test_a_guest_that_hangs_again_and_again_is_found_each_time():
+    machine = Machine()
+    node = Node(machine)
+    node.inventory()
+    for times in range(1, 6):
+        node.run(60)
+        machine.kernel = node.now
+        node.run(30)
+        assert len(node.verdicts) == times
+        machine.kernel, machine.phase = float("inf"), machine.phase + 0.001
+    node.run(60)
+    assert not node.ledger.open_incidents()
+
+
+def test_many_guests_that_hang_at_once_are_all_found():
+    machines = [Machine(f"25efc0bf-1659-4c83-b4e6-{number:012}") for number in range(50)]
+    node = Node(*machines)
+    node.inventory()
+    node.run(100)
+    for machine in machines:
+        machine.kernel = node.now
+    node.run(120)
+    assert len({uuid for uuid, verdict, _ in node.verdicts if verdict == HUNG}) == 50
+
+
+def test_a_dwell_is_kept_to_the_second():
+    node = Node(Machine(), timing=replace(TIMING, agent_down=30))
+    node.inventory()
+    node.run(100)
+    node.closes()
+    node.run(29.9)
+    assert node.verdicts == []
+    node.run(0.3)
+    assert [verdict for _, verdict, _ in node.verdicts] == ["agent-down"]
