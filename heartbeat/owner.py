@@ -13,6 +13,7 @@ from heartbeat.condition import Condition, Limits
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
 from heartbeat.observation import Answered, Asked, Gap
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 # Seconds: the loop turns at least this often, and more than LATE beyond that is our own lateness, which counts
 # against no guest.
 TURN, LATE = 1.0, 3.0
+# States of guests that are known not to answer, and how many intervals pass between two questions to one of them.
+SILENT, ROUNDS = frozenset({HUNG, AGENT_SILENT, QEMU_STUCK}), 3
 # Messages taken in one turn, so that time is looked at in between.
 BATCH = 200
 
@@ -183,7 +186,8 @@ class Owner:
         now = self._clock()
         if isinstance(message, About):
             if isinstance(message.observation, Answered):
-                self.schedule.returned(message.uuid, now)
+                known = self.guests.watches.get(message.uuid)
+                self.schedule.returned(message.uuid, now, ROUNDS if known and known.state in SILENT else 1)
             self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
             self._plan(message.uuid, now)
         elif isinstance(message, Inventory):

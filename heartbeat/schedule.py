@@ -59,14 +59,18 @@ class Schedule:
             self._free_from = now + GAP
         return uuid
 
-    def returned(self, uuid: str, now: float) -> None:
-        """A question has come back; the guest is asked again at its usual place, or now if `soon` was called
-        meanwhile."""
+    def returned(self, uuid: str, now: float, rounds: int = 1) -> None:
+        """A question has come back; the guest is asked again at its usual place, or now if `soon` was called meanwhile.
+
+        rounds: intervals until then. Guests that are known not to answer take more, or they would take the slots of
+        those that do.
+        """
         what = self._asked.pop(uuid, LEAVE)
         if what == SOON:
             self._waiting.set(uuid, now)
         elif what == USUAL:
-            self._waiting.set(uuid, now + (self._until_place(uuid, now) or self.interval))
+            wait = self._until_place(uuid, now) or self.interval
+            self._waiting.set(uuid, now + wait + (rounds - 1) * self.interval)
 
     def next_at(self) -> float:
         """When `take` is worth calling again; NEVER while every slot is taken or nobody waits."""

@@ -86,15 +86,22 @@ class Looks:
         self._pool: Pool[str] = Pool("look", size, self._look, LOST_LOOKS)
         self._own = threading.local()
         self._lock = threading.Lock()
+        self._waiting: dict[str, float] = {}  # uuid -> since when no worker has been free for it
         self._begun: dict[str, tuple[int, float]] = {}  # uuid -> slot, since when
         self._stuck: set[str] = set()  # written off, and not returned yet
 
     def put(self, uuid: str) -> None:
+        with self._lock:
+            self._waiting[uuid] = time.monotonic()
         self._pool.put(uuid)
 
     def expire(self) -> None:
         now = time.monotonic()
         with self._lock:
+            # Every worker is stuck, and no more may be left behind: what /proc says can be had without one.
+            for uuid in [uuid for uuid, since in self._waiting.items() if now - since > LOOK_LIMIT]:
+                del self._waiting[uuid]
+                self._report(uuid, _NOTHING, stuck=False)
             late = [(uuid, slot) for uuid, (slot, since) in self._begun.items() if now - since > LOOK_LIMIT]
             for uuid, slot in late:
                 if self._pool.write_off(slot):
@@ -105,6 +112,8 @@ class Looks:
 
     def _look(self, slot: int, uuid: str) -> None:
         with self._lock:
+            if self._waiting.pop(uuid, None) is None:
+                return  # answered for already
             stuck = uuid in self._stuck
             if not stuck:
                 self._begun[uuid] = (slot, time.monotonic())
