@@ -186,8 +186,8 @@ class Owner:
         now = self._clock()
         if isinstance(message, About):
             if isinstance(message.observation, Answered):
-                known = self.guests.watches.get(message.uuid)
-                self.schedule.returned(message.uuid, now, ROUNDS if known and known.state in SILENT else 1)
+                watch = self.guests.watches.get(message.uuid)
+                self.schedule.returned(message.uuid, now, ROUNDS if watch and watch.state in SILENT else 1)
             self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
             self._plan(message.uuid, now)
         elif isinstance(message, Inventory):

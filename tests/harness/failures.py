@@ -134,3 +134,8 @@ def cramped(folder: Path, mib: int = 2) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)], check=True)
     return folder / "disk.img"
+
+
+def roomy(folder: Path) -> None:
+    """As much room on it as the guest's disk takes."""
+    subprocess.run(["mount", "-o", "remount,size=32m", str(folder)], check=True)

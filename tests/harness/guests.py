@@ -18,6 +18,7 @@ import libvirt_qemu
 
 from tests.harness import domain_xml, hypervisor
 from tests.harness.failures import Failures
+from tests.harness.operations import Operations
 from tests.harness.wait import Overdue, until
 
 
@@ -33,7 +34,7 @@ class Ran(NamedTuple):
     slices: int
 
 
-class Guest(Failures):
+class Guest(Failures, Operations):
     """One guest, by number; its name and uuid follow from it. Hardware options are those of `domain_xml.render`."""
 
     def __init__(self, number: int, **hardware: object) -> None:
@@ -141,12 +142,6 @@ class Guest(Failures):
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise
-
-    def suspend(self) -> None:
-        self.domain.suspend()
-
-    def resume(self) -> None:
-        self.domain.resume()
 
     def shell(self, line: str, seconds: float = 20.0) -> Reply:
         """A shell line in the guest, over its second serial port: the agent has no part in it. It is there as soon as

@@ -96,8 +96,14 @@ class Helper:
             control.sendall(request.encode() + b"\n")
             return b"".join(iter(lambda: control.recv(65536), b"")).decode()
 
+    def command(self, do: str, **words: object) -> dict[str, Any]:
+        """A request, and its reply. Raises AssertionError if it is refused."""
+        reply = dict(json.loads(self.ask(json.dumps({"do": do, **words}))))
+        assert reply["ok"], reply["error"]
+        return reply
+
     def status(self) -> dict[str, Any]:
-        return dict(json.loads(self.ask('{"do": "status"}')))
+        return self.command("status")
 
     def guest(self, uuid: str) -> dict[str, Any]:
         """What status says of one guest; empty if it does not know it."""

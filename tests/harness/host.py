@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heartbeat.budget import Budget
 from heartbeat.guests import Guests
 from heartbeat.incident import RECORD, RECOVER, Incident
 from heartbeat.ledger import Ledger
@@ -25,7 +26,7 @@ class Host:
         self.opened: list[Incident] = []
         self.guests = Guests(
             self.ledger, lambda: OPENED, self.asks.append, self.looks.append, self.opened.append,
-            lambda: {RECOVER: ["masakari"], RECORD: []},
+            lambda: {RECOVER: ["masakari"], RECORD: []}, Budget(),
         )
 
     def tell(self, *observations: Observation, uuid: str = UUID, after: float = 0.0) -> None:

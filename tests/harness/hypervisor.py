@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import libvirt
@@ -37,7 +38,7 @@ class Libvirtd:
         cell.required()
         self._daemon: subprocess.Popen | None = None
         self._logd: subprocess.Popen | None = None
-        self._configure(requests, workers)
+        configure(Path("/etc/libvirt"), CAPABILITIES, requests, workers)
 
     def __enter__(self) -> Libvirtd:
         self.start()
@@ -56,9 +57,9 @@ class Libvirtd:
     def start(self, seconds: float = 60.0) -> None:
         """Start and wait until it answers: 0.2-1 s, but 8-13 s if it has to probe QEMU for want of a cache."""
         if self._logd is None or self._logd.poll() is not None:
-            self._logd = _spawn("virtlogd")
+            self._logd = spawn("virtlogd")
             until(lambda: os.path.exists("/run/libvirt/virtlogd-sock"), "virtlogd's socket")
-        self._daemon = _spawn("libvirtd")
+        self._daemon = spawn("libvirtd")
         until(self._answers, "libvirtd to answer", seconds, despite=(libvirt.libvirtError,))
         _keep_capabilities()
 
@@ -110,42 +111,47 @@ class Libvirtd:
     def _gone(self, seconds: float) -> None:
         self._daemon.wait(seconds)
 
-    @staticmethod
-    def _configure(requests: int, workers: int) -> None:
-        _write("/etc/libvirt/libvirtd.conf", [
-            'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'unix_sock_group = "root"',
-            f'host_uuid = "{uuid.uuid4()}"', f"max_client_requests = {requests}", f"max_workers = {workers}",
-            'log_outputs = "3:file:/var/log/libvirt/libvirtd.log"'])
-        _write("/etc/libvirt/qemu.conf", [
-            'user = "root"', 'group = "root"', "dynamic_ownership = 0", "remember_owner = 0",
-            'security_driver = "none"', "namespaces = [ ]", "cgroup_controllers = [ ]", 'stdio_handler = "logd"'])
-        _write("/etc/libvirt/virtlogd.conf", ["max_clients = 2000"])     # an empty file would be a syntax error
-        stored = image.cache() / "capabilities"
-        with image.locked():
-            if stored.is_dir() and not CAPABILITIES.exists():
-                shutil.copytree(stored, CAPABILITIES)
+
+def configure(etc: Path, capabilities: Path, requests: int = 5, workers: int = 20, port: int = 49152) -> None:
+    """Write the configuration of a libvirtd. capabilities: its cache of what QEMU can do. port: the first of those to
+    which guests migrate in."""
+    _write(etc / "libvirtd.conf", [
+        'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'unix_sock_group = "root"',
+        f'host_uuid = "{uuid.uuid4()}"', f"max_client_requests = {requests}", f"max_workers = {workers}",
+        'log_outputs = "3:file:/var/log/libvirt/libvirtd.log"'])
+    _write(etc / "qemu.conf", [
+        'user = "root"', 'group = "root"', "dynamic_ownership = 0", "remember_owner = 0",
+        'security_driver = "none"', "namespaces = [ ]", "cgroup_controllers = [ ]", 'stdio_handler = "logd"',
+        f"migration_port_min = {port}", f"migration_port_max = {port + 63}"])
+    _write(etc / "virtlogd.conf", ["max_clients = 2000"])     # an empty file would be a syntax error
+    stored = image.cache() / "capabilities"
+    with image.locked():
+        if stored.is_dir() and not capabilities.exists():
+            shutil.copytree(stored, capabilities)
 
 
-def qemu_pids(name: str) -> list[int]:
-    """Process of a running guest, by its pid file; none if it has ended."""
+def qemu_pids(name: str, run: Path = Path("/run/libvirt")) -> list[int]:
+    """Process of a running guest, by its pid file; none if it has ended. run: of the libvirtd that started it."""
     try:
-        pid = int(Path(f"/run/libvirt/qemu/{name}.pid").read_text())
+        pid = int((run / f"qemu/{name}.pid").read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [pid] if f"guest={name},".encode() in command else []
 
 
-def _write(path: str, lines: list[str]) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text("\n".join(lines) + "\n")
+def _write(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
 
 
-def _spawn(daemon: str) -> subprocess.Popen:
-    Path("/var/log/libvirt").mkdir(exist_ok=True)
-    with open(f"/var/log/libvirt/{daemon}.out", "ab") as out:
+def spawn(daemon: str, logs: Path = Path("/var/log/libvirt"), pid_file: str = "/run/{}.pid",
+          within: Sequence[str] = ()) -> subprocess.Popen:
+    """Start one of libvirt's daemons. within: a command that runs it in another world, and becomes it."""
+    logs.mkdir(exist_ok=True)
+    with open(logs / f"{daemon}.out", "ab") as out:
         return subprocess.Popen(
-            [f"/usr/sbin/{daemon}", "-f", f"/etc/libvirt/{daemon}.conf", "-p", f"/run/{daemon}.pid"],
+            [*within, f"/usr/sbin/{daemon}", "-f", f"/etc/libvirt/{daemon}.conf", "-p", pid_file.format(daemon)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
             # huge pages would double what the QEMUs it starts take

@@ -5,11 +5,9 @@ Monotonic times are numbers that the test writes; nothing here waits.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from heartbeat.guest import Channel, Guest
 from heartbeat.incident import Arm, Close, Forget, Incident, Open
-from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Observation, Recorded, Sampled, Seen
+from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Observation, Paused, Recorded, Sampled, Seen
 from heartbeat.probe import Answer
 from heartbeat.verdict import begin, judge
 from heartbeat.watch import Fitness, Timing, Watch
@@ -28,19 +26,20 @@ def guest(channel: Channel = Channel.OPEN, balloon: int = 10, uuid: str = UUID, 
     return Guest(uuid, name, channel, balloon, 1)
 
 
-def seen(run: str = RUN, pause: str = "", **about: object) -> Seen:
+def seen(run: str = RUN, pause: Paused | None = None, **about: object) -> Seen:
     return Seen(guest(**about), run, pause)
 
 
 def sample(
     at: float, balloon: float | None = 0, disk: int = 10, net: int = 10, cpu: tuple[float, float, int] = (0, 0, 0),
-    monitor: bool = True, process: str = "S", threads: int = 1,
+    monitor: bool = True, process: str = "S", threads: int = 1, stuck: bool = False, job: str = "",
 ) -> Sample:
     """balloon: monotonic second of its last report, None for never. cpu: seconds run and waited, slices, per thread."""
     stamp = 0 if balloon is None or not monitor else int(EPOCH + balloon)
     slices = Slices(int(cpu[0] * 1e9), int(cpu[1] * 1e9), cpu[2])
     counters = (disk, net) if monitor else (0, 0)
-    return Sample(at, EPOCH + at, monitor, stamp, *counters, {1000 + n: slices for n in range(threads)}, process)
+    cpus = {1000 + n: slices for n in range(threads)}
+    return Sample(at, EPOCH + at, monitor, stamp, *counters, cpus, process, stuck, job)
 
 
 def incident(verdict: str, action: str, run: str = RUN, number: int = 1, uuid: str = UUID) -> Incident:
@@ -119,7 +118,7 @@ def healthy(now: float = 0.0, **about: object) -> Story:
 
 def returned(watch: Watch, now: float) -> Watch:
     """The watch of the same guest as our next life begins it, from what the ledger holds."""
-    return begin(replace(watch.guest), watch.incarnation, watch.armed, watch.incident, now)
+    return begin(watch.guest, watch.incarnation, watch.armed, watch.incident, now)
 
 
 __all__ = [

@@ -9,13 +9,18 @@ import heapq
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from heartbeat.budget import Budget
+from heartbeat.condition import Condition, Limits
 from heartbeat.guest import Channel
-from heartbeat.incident import Arm, Change, Close, Forget, Incident, Open
+from heartbeat.guests import Guests
+from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
 from heartbeat.ledger import LedgerError
 from heartbeat.message import About, Inventory, LinkDown, Message
 from heartbeat.observation import Answered, ChannelChanged, Observation, Sampled, Seen, Stopped
 from heartbeat.owner import Call, Owner, Stop
+from heartbeat.pressure import Pressure
 from heartbeat.probe import Answer
 from heartbeat.watch import Timing
 from heartbeat.witness import Sample, Slices
@@ -61,6 +66,15 @@ class MemoryLedger:
         self.opened += new
         return new
 
+    def recoveries(self, uuid: str, since: str) -> int:
+        """As if each had been delivered at once."""
+        return sum(it.uuid == uuid and it.action == RECOVER and it.opened >= since for it in self.opened)
+
+    def in_flight(self, since: str, besides: int = 0) -> int:
+        return sum(
+            it.action == RECOVER and it.opened >= since and it.id != besides for it in self._open.values()
+        )
+
 
 @dataclass
 class Machine:
@@ -104,18 +118,27 @@ class Machine:
 class Node:
     """The owner with its hypervisor, its reporting and its clock. Also plays all three."""
 
-    def __init__(self, *machines: Machine, timing: Timing = TIMING, ledger: MemoryLedger | None = None) -> None:
+    def __init__(
+        self, *machines: Machine, timing: Timing = TIMING, ledger: MemoryLedger | None = None,
+        limits: Limits = Limits(), budget: Budget = Budget(),
+    ) -> None:
         self.machines = {machine.uuid: machine for machine in machines}
         self.now, self.ledger = 1000.0, ledger or MemoryLedger()
         self.turns, self.asleep = 0, 0.0
         self._coming: list[tuple[float, int, Message | Call | Stop]] = []
         self._numbers = itertools.count()
         self._synced: dict[str, bool] = {}
-        self.shown: list[tuple[str, str, list[str]]] = []
+        self.shown: list[tuple[str, str, list[str]]] = []  # the ledger's trouble, libvirt's, and who failed
+        self.pressure, self.libvirt = Pressure(0.0, 0.0, 0.0), 0.001  # of the host; seconds that libvirt takes
         self._held_up: list[tuple[float, float, float]] = []  # from when on, for how long, how long asleep
-        clocks = (lambda: OPENED, lambda: self.now, lambda: self.asleep)
-        self.owner = _Staged(timing, self.ledger, self, self._hypervisor, *clocks)  # type: ignore[arg-type]
+        self.owner = _Staged(
+            timing, self.ledger, self, self._hypervisor, self.wall, limits, budget,  # type: ignore[arg-type]
+            lambda: self.pressure, lambda: self.now, lambda: self.asleep,
+        )
         self.owner.node = self
+
+    def wall(self) -> str:
+        return (datetime.fromisoformat(OPENED) + timedelta(seconds=self.now)).isoformat(timespec="microseconds")
 
     def post(self, message: Message | Call | Stop, after: float = 0.0) -> None:
         heapq.heappush(self._coming, (self.now + after, next(self._numbers), message))
@@ -165,6 +188,9 @@ class Node:
     def resync(self, seconds: float) -> None:
         pass
 
+    def canary(self) -> float:
+        return self.libvirt
+
     def ask(self, uuid: str, asked: float, timeout: int) -> None:
         """As libvirt does it: the first silence takes our timeout, a later one its own 5 s."""
         machine = self.machines.get(uuid)
@@ -192,8 +218,8 @@ class Node:
     def wake(self) -> None:
         pass
 
-    def show(self, trouble: str, link: str, failed: list[str]) -> None:
-        self.shown.append((trouble, link, failed))
+    def show(self, guests: Guests, link: str, condition: Condition, held: str) -> None:
+        self.shown.append((guests.trouble, link, guests.failed()))
 
     # The stage.
 

@@ -23,16 +23,18 @@ class Ward:
     """Use as a context manager; the helper is started by the test, and killed at the end.
 
     folder: for the helper's files. make: a guest from its hardware. watch: the helper's options of that section.
+    sections: its other options.
     """
 
-    def __init__(self, folder: Path, make: Callable[..., Guest], watch: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path, make: Callable[..., Guest], watch: Mapping[str, object],
+                 **sections: Mapping[str, object]) -> None:
         self.endpoint, self._make, self._folder = Endpoint(), make, folder
-        self._watch = watch
+        self._sections = {"watch": watch, **sections}
         self.guests: dict[str, Guest] = {}
 
     def __enter__(self) -> Ward:
         self.endpoint.open()
-        self.helper = Helper(self._folder, settings(self._folder, self.endpoint, watch=self._watch))
+        self.helper = Helper(self._folder, settings(self._folder, self.endpoint, **self._sections))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -46,8 +48,8 @@ class Ward:
         return self.guests[part]
 
     def boot(self, *parts: str, **hardware: object) -> None:
-        """One guest for each part, side by side, until all answer that have an agent. Their balloons report each second,
-        if not said otherwise: how long the kernel must be seen still depends on it."""
+        """One guest for each part, side by side, until all answer that have an agent. Their balloons report each
+        second, if not said otherwise: how long the kernel must be seen still depends on it."""
         new = {part: self._make(**{"balloon_period": 1, **hardware}) for part in parts}
         self.guests.update(new)
         together(*(guest.start for guest in new.values()))
@@ -58,6 +60,13 @@ class Ward:
         """Start the helper, and wait until it takes every guest for healthy."""
         self.helper.start()
         self.wait("healthy", *self.guests)
+
+    def reset(self, **sections: Mapping[str, object]) -> None:
+        """Give the running helper these options besides those that it had."""
+        self._sections = {name: {**self._sections.get(name, {}), **sections.get(name, {})}
+                          for name in {**self._sections, **sections}}
+        self.helper.config.write_text(settings(self._folder, self.endpoint, **self._sections))
+        self.helper.command("reload", parameters={}, node=None)
 
     # What the helper says
 
@@ -107,12 +116,15 @@ class Ward:
     def incidents(self, part: str) -> list[tuple[str, str, str, str]]:
         """Verdict, action, why it is over ("" while it is open), and state of its report ("" if none is due) of each
         incident on disk, oldest first."""
+        return self.ledger("SELECT verdict, action, coalesce(closed_why, ''), coalesce(status, '') FROM incident"
+                           " LEFT JOIN delivery ON incident_id = incident.id WHERE uuid = ? ORDER BY incident.id",
+                           self[part].uuid)
+
+    def ledger(self, query: str, *values: object) -> list[tuple]:
+        """What the helper has on disk."""
         ledger = sqlite3.connect(f"file:{self._folder}/state/ledger.sqlite?mode=ro", uri=True, timeout=30)
         try:
-            return ledger.execute(
-                "SELECT verdict, action, coalesce(closed_why, ''), coalesce(status, '') FROM incident"
-                " LEFT JOIN delivery ON incident_id = incident.id WHERE uuid = ? ORDER BY incident.id",
-                (self[part].uuid,)).fetchall()
+            return ledger.execute(query, values).fetchall()
         finally:
             ledger.close()
 

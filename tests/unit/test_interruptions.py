@@ -34,7 +34,7 @@ def hung() -> Story:
 @pytest.mark.parametrize(("away", "back"), [
     (Paused("paused: user"), Resumed()),
     (Paused("suspended by the guest"), seen()),
-    (seen(pause="paused: migration"), Resumed()),
+    (seen(pause=Paused("paused: migration", "migration")), Resumed()),
     (Gap("libvirt: connection closed", True), seen()),
     (Gap("we were held up ourselves", False), Resumed()),
 ], ids=["suspend and resume", "suspended to memory", "a migration that is given up", "libvirt gone", "we were late"])

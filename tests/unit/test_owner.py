@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from heartbeat.guest import Channel
@@ -211,7 +209,7 @@ def test_a_ledger_that_fails_for_an_hour_does_not_make_the_loop_spin():
 def test_new_times_hold_from_the_next_question_on():
     machine = Machine()
     node = begun(machine)
-    node.owner.apply(replace(TIMING, interval=2), 60)
+    node.owner.apply(TIMING._replace(interval=2), 60)
     node.run(112)
     assert len(machine.asked) == pytest.approx(52, abs=4)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from heartbeat.incident import HUNG, RECOVER
@@ -98,7 +96,7 @@ def test_many_guests_that_hang_at_once_are_all_found():
 
 
 def test_a_dwell_is_kept_to_the_second():
-    node = Node(Machine(), timing=replace(TIMING, agent_down=30))
+    node = Node(Machine(), timing=TIMING._replace(agent_down=30))
     node.inventory()
     node.run(100)
     node.closes()
