@@ -12,6 +12,8 @@ from lxml import etree
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 # Nova's metadata are a few KiB; libvirt itself refuses messages above 32 MiB.
 XML_LIMIT = 4 << 20
+# The guest stays as it is, for somebody to look at; every other word of libvirt's has it stopped or reset.
+PRESERVE = "preserve"
 
 
 class BadDomain(ValueError):
@@ -33,6 +35,7 @@ class Guest(NamedTuple):
     channel: the agent's channel, as the guest opened or closed it.
     balloon_period: seconds between two reports of the guest's balloon driver; 0 where it does not report.
     name: libvirt's domain name, for people only.
+    on_crash: what libvirt does with it when its kernel says that it panicked, such as destroy, restart, preserve.
     """
 
     uuid: str
@@ -40,6 +43,7 @@ class Guest(NamedTuple):
     channel: Channel
     balloon_period: int
     vcpus: int
+    on_crash: str = PRESERVE
 
 
 def read(xml: str) -> Guest:
@@ -60,7 +64,8 @@ def read(xml: str) -> Guest:
         period = int(_attribute(root, "devices/memballoon/stats", "period") or 0)
     except ValueError:
         raise BadDomain("domain XML lacks a proper uuid, vcpu or balloon period") from None
-    return Guest(uuid, root.findtext("name", "")[:255], _channel(root), max(period, 0), vcpus)
+    on_crash = root.findtext("on_crash", "destroy").strip()[:32]
+    return Guest(uuid, root.findtext("name", "")[:255], _channel(root), max(period, 0), vcpus, on_crash)
 
 
 def _channel(root: etree._Element) -> Channel:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from heartbeat import holds
 from heartbeat.conclusion import Step, opened
-from heartbeat.guest import Channel
+from heartbeat.guest import PRESERVE, Channel
 from heartbeat.holds import DUMP, GRACE, PAUSE
-from heartbeat.incident import CERTAIN, IGNORE, IO_ERROR, PANICKED, QEMU_DIED, Close, Forget
+from heartbeat.incident import CERTAIN, IGNORE, IO_ERROR, PANICKED, QEMU_DIED, RECORD, RECOVER, Close, Forget
 from heartbeat.observation import (
     Ask,
     ChannelChanged,
@@ -22,6 +22,7 @@ from heartbeat.observation import (
     Stopped,
     Vanished,
 )
+from heartbeat.settings import plain
 from heartbeat.suspicion import unreachable
 from heartbeat.watch import (
     PAUSED,
@@ -29,6 +30,7 @@ from heartbeat.watch import (
     SUSPECT,
     UNKNOWN,
     UNMONITORED,
+    VERDICTS,
     WAITING,
     Fitness,
     Timing,
@@ -49,7 +51,7 @@ def seen(watch: Watch, it: Seen, now: float, fitness: Fitness, timing: Timing) -
         if watch.incident and watch.incident.verdict not in CERTAIN:
             effects.append(Close(watch.incident.id, "the domain has no agent channel any more"))
             watch = watch._replace(incident=None)
-        watch = watch._replace(running=not it.pause, closed_from=None)
+        watch = watch._replace(running=not it.pause, closed_from=None, stalled=None, holds=())
         return calm(watch, UNMONITORED, "the domain has no agent channel"), effects
     if it.pause:
         after, more = paused(watch, it.pause, now, fitness, timing)
@@ -74,16 +76,21 @@ def channel_changed(watch: Watch, it: ChannelChanged, now: float, fitness: Fitne
 
 
 def paused(watch: Watch, it: Paused, now: float, fitness: Fitness, timing: Timing) -> Step:
-    if it.cause == "crashed":  # its processors are stopped for good: nobody dumps memory any more
-        stopped_for_good = watch._replace(running=False, asked=None, closed_from=None)
-        return opened(calm(stopped_for_good, PAUSED), PANICKED, it.why, {"reason": it.why}, fitness, timing)
+    if it.cause == "crashed":
+        standing = watch._replace(running=False, asked=None, closed_from=None)
+        if watch.guest.on_crash == PRESERVE:
+            return _panicked(calm(standing, PAUSED), it.why, fitness, timing)
+        # Until libvirt has dumped, stopped or reset it, as it is set to: what it did then is the verdict.
+        kept = holds.begin(watch.holds, DUMP, f"it panicked, and on_crash is {watch.guest.on_crash}", now)
+        return calm(standing._replace(holds=kept), PAUSED, it.why), []
     kept = holds.begin(holds.end(watch.holds, GRACE), PAUSE, it.why, now)
     stalled = None
     if it.cause == "ioerror":
         stalled = now if watch.stalled is None else watch.stalled
-    state = IO_ERROR if watch.state == IO_ERROR and stalled is not None else PAUSED
-    watch = watch._replace(running=False, asked=None, closed_from=None, holds=kept, stalled=stalled)
-    return calm(watch, state, it.why), []
+    # What was said of this very pause stands: by the time that it has lasted, or by an event.
+    same = watch.state == IO_ERROR if stalled is not None else not watch.running and _of_event(watch)
+    after = watch._replace(running=False, asked=None, closed_from=None, holds=kept, stalled=stalled)
+    return calm(after, watch.state if same else PAUSED, it.why), []
 
 
 def resumed(watch: Watch, _: Resumed, now: float, fitness: Fitness, timing: Timing) -> Step:
@@ -92,6 +99,8 @@ def resumed(watch: Watch, _: Resumed, now: float, fitness: Fitness, timing: Timi
 
 def rebooted(watch: Watch, _: Rebooted, now: float, fitness: Fitness, timing: Timing) -> Step:
     """A guest that boots is expected to be silent; it counts again from its first answer on."""
+    if watch.state in (STOPPED, QEMU_DIED):
+        return watch, []  # late news: the list has told of its end before
     effects: list[Effect] = [Forget(watch.guest.uuid)] if watch.armed else []
     if watch.incident:
         effects.append(Close(watch.incident.id, "the guest was reset"))
@@ -108,16 +117,18 @@ def rebooted(watch: Watch, _: Rebooted, now: float, fitness: Fitness, timing: Ti
 
 
 def panicked(watch: Watch, it: Panicked, now: float, fitness: Fitness, timing: Timing) -> Step:
-    """What the panic means shows in what follows: QEMU stopped or paused, a reset, or a dump that takes its time."""
-    watch = watch._replace(panicked=True)
-    if it.dumping:
-        watch = watch._replace(holds=holds.begin(watch.holds, DUMP, "it writes a crash dump", now))
-    return watch, []
+    """What the panic means shows in what follows: QEMU stopped or paused, a reset, or a dump that takes its time. A
+    kernel that tells of its panic before it loads the one that dumps (crash_kexec_post_notifiers) may dump as well."""
+    why = "it writes a crash dump" if it.dumping else "its kernel has panicked, and may write a dump"
+    return watch._replace(panicked=True, holds=holds.begin(watch.holds, DUMP, why, now)), []
 
 
 def happened(watch: Watch, it: Happened, now: float, fitness: Fitness, timing: Timing) -> Step:
     verdict, action = timing.events.get(it.event, ("", IGNORE))
-    if action == IGNORE or watch.incident:
+    if action == IGNORE or watch.state == STOPPED:
+        return watch, []
+    graver = action == RECOVER and watch.armed and watch.incident and watch.incident.action == RECORD
+    if watch.incident and not graver:
         return watch, []
     return opened(watch, verdict, f"libvirt says: {it.event}", {"event": it.event}, fitness, timing, action)
 
@@ -125,16 +136,22 @@ def happened(watch: Watch, it: Happened, now: float, fitness: Fitness, timing: T
 def stopped(watch: Watch, it: Stopped, now: float, fitness: Fitness, timing: Timing) -> Step:
     if it.died and watch.state in (STOPPED, QEMU_DIED, PANICKED):
         return watch, []  # known already, from another event or from the list
-    verdict, action = timing.events.get(it.event, ("", ""))
+    # The list has the event's own word.
+    verdict, action = timing.events.get(it.event or f"lifecycle.stopped.{it.why}", ("", ""))
+    if not it.event and not it.died:
+        if watch.incident and not watch.running and watch.state == watch.incident.verdict == verdict:
+            return watch, []  # as the event has said
+        action = ""
     quiet = watch._replace(running=False, asked=None, closed_from=None, stalled=None, holds=())
     quiet = calm(quiet, STOPPED, it.why)
     effects: list[Effect] = []
     if action != IGNORE and (it.died or action):
         # A certain fact, recorded whatever our fitness is; it is reported once we are fit.
         if watch.panicked:
-            verdict, action = timing.events.get("lifecycle.crashed.panicked", (PANICKED, ""))
-        verdict = verdict or QEMU_DIED
-        quiet, effects = opened(quiet, verdict, it.why, {"reason": it.why}, fitness, timing, action)
+            quiet, effects = _panicked(quiet, it.why, fitness, timing)
+        else:
+            evidence = {"reason": it.why, **({"event": it.event} if it.event else {})}
+            quiet, effects = opened(quiet, verdict or QEMU_DIED, it.why, evidence, fitness, timing, action)
     elif watch.incident:
         effects.append(Close(watch.incident.id, f"the guest was stopped: {it.why}"))
         quiet = quiet._replace(incident=None)
@@ -155,10 +172,21 @@ def recorded(watch: Watch, it: Recorded, now: float, fitness: Fitness, timing: T
 
 
 def gapped(watch: Watch, it: Gap, now: float, fitness: Fitness, timing: Timing) -> Step:
-    watch = watch._replace(asked=None, closed_from=None if it.blind or watch.closed_from is None else now)
+    closed = None if it.blind or watch.closed_from is None else now
+    watch = watch._replace(asked=None, closed_from=closed, stalled=None if watch.stalled is None else now)
     if not watch.running:
         return watch, []
     return calm(watch, UNKNOWN if it.blind else rest(watch), it.why), []
+
+
+def _panicked(watch: Watch, why: str, fitness: Fitness, timing: Timing) -> Step:
+    wanted = timing.events.get("lifecycle.crashed.panicked", ("", ""))[1]
+    return opened(watch, PANICKED, why, {"reason": why}, fitness, timing, wanted)
+
+
+def _of_event(watch: Watch) -> bool:
+    """Whether its state is what an event said of it, and not what was judged."""
+    return watch.incident is not None and watch.state == watch.incident.verdict and watch.state not in VERDICTS
 
 
 def _running(watch: Watch, now: float, timing: Timing) -> Watch:
