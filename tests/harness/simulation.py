@@ -27,6 +27,7 @@ from heartbeat.witness import Sample, Slices
 from tests.harness.observations import EPOCH, OPENED, RUN, TIMING, UUID, guest
 
 NEVER = float("inf")
+LIMITS, BUDGET = Limits(), Budget()
 
 
 class MemoryLedger:
@@ -120,7 +121,7 @@ class Node:
 
     def __init__(
         self, *machines: Machine, timing: Timing = TIMING, ledger: MemoryLedger | None = None,
-        limits: Limits = Limits(), budget: Budget = Budget(),
+        limits: Limits = LIMITS, budget: Budget = BUDGET,
     ) -> None:
         self.machines = {machine.uuid: machine for machine in machines}
         self.now, self.ledger = 1000.0, ledger or MemoryLedger()

@@ -92,7 +92,15 @@ def test_every_event_and_every_verdict_is_an_option_that_a_running_helper_takes(
     ):
         found = {option.name: option for option in settings.OPTIONS if option.section == section}
         assert {name: option.default for name, option in found.items()} == defaults
-        assert all(option.choices == ACTIONS and option.reloadable for option in found.values())
+        assert all(option.reloadable for option in found.values())
+        assert all((option.choices == ACTIONS) is (name not in incident.UNPROVEN) for name, option in found.items())
+
+
+@pytest.mark.parametrize("verdict", sorted(incident.UNPROVEN))
+def test_nobody_can_ask_for_a_recovery_where_nothing_speaks_against_the_guest(verdict):
+    option = settings.BY_KEY[f"verdicts.{verdict}"]
+    with pytest.raises(settings.BadValue, match="give one of: record, ignore"):
+        option.parse(RECOVER)
 
 
 def test_a_row_of_the_example_file_is_its_reason_and_itself():

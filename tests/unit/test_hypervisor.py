@@ -7,10 +7,11 @@ import libvirt
 import pytest
 
 from heartbeat.guest import Channel
+from heartbeat.happenings import BY_NAME
 from heartbeat.hypervisor import events
 from heartbeat.hypervisor.link import Link
 from heartbeat.message import About
-from heartbeat.observation import ChannelChanged, Gap, Paused, Rebooted, Resumed, Seen, Stopped
+from heartbeat.observation import ChannelChanged, Gap, Happened, Panicked, Paused, Rebooted, Resumed, Seen, Stopped
 from heartbeat.procfs import Process
 from tests.harness.observations import UUID
 
@@ -91,7 +92,7 @@ def incarnation(link: Link, **domain) -> str:
 def test_a_running_guest_is_seen_with_its_channel_and_named_by_its_process(link):
     found = link._observe(Domain())
     assert isinstance(found, Seen)
-    assert (found.guest.channel, found.pause) == (Channel.OPEN, "")
+    assert (found.guest.channel, found.pause) == (Channel.OPEN, None)
     assert found.incarnation.endswith("-100-1")
 
 
@@ -167,7 +168,11 @@ def test_only_an_end_that_nobody_asked_for_is_a_death(link, reason):
     ((6, 1), False), ((7, 0), False), ((4, 1), False), ((2, 0), False), ((99, 0), False), ((0, 0), False),
 ])  # fmt: skip
 def test_only_a_running_domain_runs(state, runs):
-    assert (events.pause(*state) == "") is runs
+    assert (events.paused(*state) is None) is runs
+
+
+def ended(word: str, died: bool = False) -> Stopped:
+    return Stopped(died, word, event=f"lifecycle.stopped.{word}")
 
 
 class Watcher:
@@ -196,15 +201,18 @@ def wire():
 
 @pytest.mark.parametrize(("event", "detail", "expected"), [
     (2, 0, None), (2, 1, None), (0, 0, None), (1, 0, None), (9, 9, None),
-    (3, 0, Paused("paused: paused")), (3, 1, Paused("paused: migrated")), (3, 99, Paused("paused: 99")),
-    (4, 0, Resumed()), (4, 99, Resumed()),
-    (5, 0, Stopped(False, "shutdown")), (5, 1, Stopped(False, "destroyed")), (5, 3, Stopped(False, "migrated")),
-    (5, 4, Stopped(False, "saved")), (5, 2, Stopped(True, "crashed")), (5, 5, Stopped(True, "failed")),
-    (5, 99, Stopped(False, "99")), (6, 1, Paused("shutting down")), (7, 0, Paused("suspended by the guest")),
+    (3, 0, Paused("paused: paused", "paused")), (3, 1, Paused("paused: migrated", "migrated")),
+    (3, 2, Paused("paused: ioerror", "ioerror")), (3, 99, Paused("paused: 99", "99")),
+    (4, 0, Resumed("unpaused")), (4, 99, Resumed("99")),
+    (5, 0, ended("shutdown")), (5, 1, ended("destroyed")), (5, 3, ended("migrated")), (5, 4, ended("saved")),
+    (5, 2, ended("crashed", True)), (5, 5, ended("failed", True)), (5, 99, ended("99")),
+    (6, 1, Paused("shutting down", "shutdown")), (7, 0, Paused("suspended by the guest", "suspended")),
+    (8, 0, Panicked(False)), (8, 1, Panicked(True)),
 ])  # fmt: skip
 def test_each_lifecycle_event_says_one_thing_and_has_the_domain_read_again(wire, event, detail, expected):
     wire.lifecycle(event, detail)
-    assert wire.posted == ([About(UUID, expected)] if expected else [])
+    told = [it.observation for it in wire.posted if not isinstance(it.observation, Happened)]
+    assert told == ([expected] if expected else [])
     assert wire.refreshed == [UUID]
 
 
@@ -225,4 +233,32 @@ def test_the_channel_that_an_event_speaks_of_is_read_again_lest_an_older_list_wi
 
 def test_a_reset_is_told(wire):
     wire.callbacks[libvirt.VIR_DOMAIN_EVENT_ID_REBOOT](wire, Domain(), None)
-    assert wire.posted == [About(UUID, Rebooted())]
+    assert wire.posted == [About(UUID, Rebooted()), About(UUID, Happened("reboot"))]
+
+
+@pytest.mark.parametrize(("event", "detail", "name"), [
+    (3, 2, "lifecycle.suspended.ioerror"), (3, 3, "lifecycle.suspended.watchdog"), (3, 99, "lifecycle.suspended.99"),
+    (6, 0, "lifecycle.shutdown.finished"), (7, 1, "lifecycle.pmsuspended.disk"),
+    (8, 1, "lifecycle.crashed.crashloaded"),
+])  # fmt: skip
+def test_a_lifecycle_event_is_told_by_the_name_that_operators_set(wire, event, detail, name):
+    wire.lifecycle(event, detail)
+    assert wire.posted[-1] == About(UUID, Happened(name))
+    assert name in BY_NAME or "99" in name
+
+
+def test_a_panic_is_told_once_since_what_follows_it_is_the_verdict(wire):
+    wire.lifecycle(libvirt.VIR_DOMAIN_EVENT_CRASHED, libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED)
+    assert wire.posted == [About(UUID, Panicked(False))]
+
+
+@pytest.mark.parametrize(("number", "details", "name"), [
+    (libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG, (2,), "watchdog.reset"),
+    (libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG, (99,), "watchdog.99"),
+    (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR, ("/a\x1b", "virtio-disk0", 2), "io-error.report"),
+    (libvirt.VIR_DOMAIN_EVENT_ID_CONTROL_ERROR, (), "control-error"),
+    (libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE, (1, 1, 0), "memory-failure.inject"),
+])  # fmt: skip
+def test_every_other_event_is_told_by_its_name_and_nothing_else_of_it(wire, number, details, name):
+    wire.callbacks[number](wire, Domain(), *details, None)
+    assert wire.posted == [About(UUID, Happened(name))]

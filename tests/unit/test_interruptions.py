@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from heartbeat.holds import CEILINGS, PAUSE
 from heartbeat.incident import HUNG, RECOVER, Close, Forget
 from heartbeat.observation import (
     Answered,
@@ -18,6 +19,7 @@ from heartbeat.observation import (
     Sampled,
     Stopped,
     Tick,
+    Warn,
 )
 from heartbeat.probe import Answer
 from heartbeat.watch import PAUSED, SUSPECT, UNKNOWN, WAITING, stands, wake_at
@@ -51,6 +53,7 @@ def test_a_silence_from_before_an_interruption_counts_for_nothing_after_it(away,
     story.looked()
     assert not story.incidents
     assert (story.watch.silences, story.watch.silent_from, story.watch.first) == (0, None, None)
+    story.now += story.timing.grace  # which a guest has that has just been resumed
     story.hangs()
     assert story.verdicts == [(HUNG, RECOVER)]
 
@@ -112,12 +115,15 @@ def test_a_hung_guest_that_is_reset_is_hung_no_more():
     assert not story.open
 
 
-def test_a_paused_guest_is_not_looked_at_and_time_alone_changes_nothing():
+def test_a_paused_guest_is_not_looked_at_and_time_alone_brings_a_warning_at_most():
     story = healthy()
     story.tell(Paused("paused: user"))
     assert story.watch.state == PAUSED
-    assert wake_at(story.watch, story.timing) == float("inf")
+    assert wake_at(story.watch, story.timing) == CEILINGS[PAUSE]
     assert story.tell(Tick(), 10_000) == []
+    assert story.tell(Tick(), CEILINGS[PAUSE]) == [Warn("not judged for 96400 s: paused: user")]
+    assert wake_at(story.watch, story.timing) == float("inf")
+    assert story.watch.state == PAUSED
 
 
 def test_a_guest_that_hung_before_it_was_paused_is_judged_again_when_it_runs():
@@ -126,6 +132,7 @@ def test_a_guest_that_hung_before_it_was_paused_is_judged_again_when_it_runs():
     assert stands(story.watch, story.incidents[0].id, FIT) == "not-now"
     assert Ask() in story.tell(Resumed(), 100)
     assert story.watch.state == SUSPECT
+    story.now += story.timing.grace
     story.hangs()
     assert len(story.incidents) == 1
     assert stands(story.watch, story.incidents[0].id, FIT) == "stands"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heartbeat.guest import Channel
-from heartbeat.incident import AGENT_DOWN, HUNG, QEMU_DIED, RECORD, RECOVER, Forget
+from heartbeat.incident import AGENT_DOWN, HUNG, NEVER_ANSWERED, QEMU_DIED, RECORD, RECOVER, Forget
 from heartbeat.observation import (
     Ask,
     ChannelChanged,
@@ -116,11 +116,13 @@ def test_an_agent_that_is_restarted_within_the_dwell_is_not_worth_a_word():
     assert not story.incidents
 
 
-def test_an_agent_that_was_never_there_is_not_down():
+def test_an_agent_that_was_never_there_is_not_down_but_has_never_answered():
     story = Story(begin(guest(Channel.CLOSED), RUN, False, None, 0))
     story.tell(seen(channel=Channel.CLOSED))
-    story.tell(Tick(), 10_000)
+    story.tell(Tick(), story.timing.boot - 1)
     assert not story.incidents
+    story.tell(Tick(), 10_000)
+    assert story.verdicts == [(NEVER_ANSWERED, RECORD)]
 
 
 def test_an_agent_that_libvirt_cannot_reach_is_down_after_the_same_dwell():

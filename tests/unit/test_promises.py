@@ -20,7 +20,7 @@ def test_evidence_is_one_short_line_of_ours():
 
 
 def test_a_step_against_our_promises_is_refused():
-    armed = begin(guest(), RUN, True, None, 0)._replace(silences=2, first=sample(1), last=sample(20))
+    armed = begin(guest(), RUN, True, None, 0)._replace(silences=2, silent_from=0.0, first=sample(1), last=sample(20))
     hung = Open(UUID, "vm", RUN, HUNG, RECOVER, "{}")
     check(armed, armed, [hung], FIT, TIMING)
     with pytest.raises(Broken, match="never answered"):

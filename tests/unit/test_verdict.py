@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heartbeat.incident import AGENT_SILENT, HUNG, RECORD, RECOVER, Close, Open
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECORD, RECOVER, Close, Open
 from heartbeat.observation import Answered, Arm, Ask, Asked, Look, Tick
 from heartbeat.probe import LIFE, Answer
 from heartbeat.watch import HEALTHY, SUSPECT, WAITING, stands, wake_at
@@ -164,8 +164,7 @@ def test_a_hang_is_reported_once_however_long_it_lasts():
 
 
 @pytest.mark.parametrize(("last", "why"), [
-    ({"process": "T"}, "state T"), ({"process": "D"}, "state D"), ({"threads": 0}, "could not be read"),
-    ({"monitor": False}, "too little"),
+    ({"threads": 0}, "could not be read"), ({"monitor": False}, "too little"),
 ], ids=str)  # fmt: skip
 def test_what_the_host_does_to_a_guest_is_not_judged_until_it_is_over(last, why):
     story = suspect()
@@ -175,6 +174,23 @@ def test_what_the_host_does_to_a_guest_is_not_judged_until_it_is_over(last, why)
     story.now += 5
     story.looked()
     assert story.verdicts == [(HUNG, RECOVER)]
+
+
+@pytest.mark.parametrize(("last", "why"), [
+    ({"process": "T"}, "state T"), ({"process": "t"}, "state t"), ({"process": "D"}, "state D"),
+    ({"stuck": True, "monitor": False}, "monitor does not answer"),
+], ids=str)  # fmt: skip
+def test_a_qemu_that_does_not_react_is_recorded_as_such_and_a_guest_that_then_hangs_is_hung(last, why):
+    story = suspect()
+    story.looked(**last)
+    assert story.verdicts == [(QEMU_STUCK, RECORD)]
+    assert why in story.watch.detail
+    story.now += 15
+    story.looked()
+    story.now += 15
+    story.looked()
+    assert story.verdicts == [(QEMU_STUCK, RECORD), (HUNG, RECOVER)]
+    assert story.open == [story.incidents[1].id]
 
 
 def test_a_guest_that_the_host_starves_is_not_judged_and_one_that_then_hangs_is():
@@ -228,4 +244,6 @@ def test_nothing_is_judged_while_we_are_not_fit_and_the_verdict_comes_when_we_ar
     story.fitness = FIT
     story.now += 5
     story.looked()
+    assert not story.incidents, "silence that nobody could judge counts against nobody"
+    story.hangs()
     assert story.verdicts == [(HUNG, RECOVER)]
