@@ -58,12 +58,15 @@ def sampled(watch: Watch, it: Sampled, now: float, fitness: Fitness, timing: Tim
     if start is None or it.sample.at < start:
         return watch, []  # it has answered meanwhile
     if it.sample.job:
-        kept = holds.begin(watch.holds, JOB, f"libvirt's job: {it.sample.job}", now)
-        return calm(watch._replace(holds=kept), rest(watch), f"held: {it.sample.job}"), []
+        held = holds.begin(watch.holds, JOB, f"libvirt's job: {it.sample.job}", now)
+        return calm(watch._replace(holds=held), rest(watch), f"held: {it.sample.job}"), []
     if watch.holds:
         watch = watch._replace(holds=holds.end(watch.holds, JOB))
-    # A first sample in which a witness is missing, as while another client has the monitor, is no first for it.
-    first = watch.first if watch.first and (watch.first.whole or not it.sample.whole) else it.sample
+    # A first sample in which a witness is missing, as while another client has the monitor, is no first for it. Nor is
+    # one from before QEMU itself stood still: what did not move while it could not says nothing.
+    thawed = watch.last is not None and watch.last.frozen and not it.sample.frozen
+    kept = watch.first if watch.first and (watch.first.whole or not it.sample.whole) else it.sample
+    first = it.sample if thawed else kept
     return _weigh(watch._replace(first=first, last=it.sample), now, fitness, timing)
 
 
@@ -73,7 +76,10 @@ def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) 
         effects += [Warn(f"not judged for {now - it.since:.0f} s: {it.why}") for it in holds.overdue(watch.holds, now)]
         watch = watch._replace(holds=holds.warned(holds.expired(watch.holds, now), now))
     if now >= stalled_at(watch, timing):
-        after, more = opened(watch, IO_ERROR, "paused by an I/O error", {"paused": timing.io_error}, fitness, timing)
+        if not fitness.able:
+            return watch._replace(stalled=now), effects  # it counts from when we can judge again
+        evidence = {"paused": round(now - (watch.stalled or now))}
+        after, more = opened(watch, IO_ERROR, "paused by an I/O error", evidence, fitness, timing)
         return after, effects + more
     if not watch.running:
         return watch, effects
@@ -102,7 +108,7 @@ def unreachable(watch: Watch, why: str, now: float) -> Watch:
 
 def assess(testimony: Testimony, last: Sample) -> tuple[str | None, str]:
     """The verdict on an agent that has been silent for long enough, or None; and the reason, for people."""
-    if last.process in ("T", "t", "D") or last.stuck:
+    if last.frozen:
         return QEMU_STUCK, f"QEMU's monitor does not answer, its process is in state {last.process or 'unknown'}"
     moving = [name for name in ("kernel", "disk", "net") if getattr(testimony, name) is Says.MOVING]
     if moving:
@@ -162,26 +168,30 @@ def _silent(watch: Watch, since: float) -> Step:
 
 def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     """The samples against the time of the silence: is there a verdict now?"""
-    if watch.silent_from is None or watch.first is None or watch.last is None or watch.silences < 2:
+    silent_from, first, last = watch.silent_from, watch.first, watch.last
+    if silent_from is None or first is None or last is None or watch.silences < 2:
         return watch, []
-    if watch.first is watch.last or watch.last.at < judged_at(watch, timing, fitness.stretch):
+    if first is last or last.at < judged_at(watch, timing, fitness.stretch):
         return watch, []
-    if watch.state == AGENT_SILENT and watch.last.at - watch.first.at < timing.silence * fitness.stretch:
+    if watch.state == AGENT_SILENT and last.at - first.at < timing.silence * fitness.stretch:
         return watch, []
-    standing = holds.expired(watch.holds, now)
-    reason = f"held: {holds.told(standing)}" if standing else "" if fitness.able else f"not judged: {fitness.why}"
-    if reason:
-        return calm(watch, SUSPECT, reason)._replace(holds=standing), []
-    unanswered = None if watch.answered is None else watch.first.at - watch.answered
-    testimony = hear(watch.first, watch.last, watch.guest.balloon_period, unanswered)
-    verdict, reason = assess(testimony, watch.last)
+    held = holds.expired(watch.holds, now)
+    watch = watch._replace(holds=held)
+    if held:
+        return calm(watch, SUSPECT, f"held: {holds.told(held)}"), []
+    if not fitness.able:
+        # It is silent all the same: the breaker must not take it for heard because its time begins anew.
+        return calm(watch, SUSPECT, f"not judged: {fitness.why}")._replace(silent_from=now), []
+    unanswered = None if watch.answered is None else first.at - watch.answered
+    testimony = hear(first, last, watch.guest.balloon_period, unanswered)
+    verdict, reason = assess(testimony, last)
     if verdict is None:
         return watch._replace(state=SUSPECT, detail=f"not judged: {reason}"), []
-    evidence: dict[str, object] = {"silent": round(now - watch.silent_from, 1), "questions": watch.silences}
+    evidence: dict[str, object] = {"silent": round(now - silent_from, 1), "questions": watch.silences}
     evidence.update({name: getattr(said, "value", said) for name, said in testimony._asdict().items()})
     evidence["window"] = round(testimony.window, 1)
     after, effects = opened(watch, verdict, reason, evidence, fitness, timing)
     # What works now may hang later, so after this verdict the next window begins.
-    return (after._replace(first=after.last) if verdict == AGENT_SILENT else after), effects
+    return (after._replace(first=last) if verdict == AGENT_SILENT else after), effects
 
 

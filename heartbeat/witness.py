@@ -72,6 +72,11 @@ class Sample:
         """Whether every witness could be heard."""
         return self.monitor and bool(self.cpus)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether QEMU itself did not react, so that nothing in the guest could move."""
+        return self.stuck or self.process in ("T", "t", "D")
+
 
 class Testimony(NamedTuple):
     """What all witnesses but the agent say, over `window` seconds."""
