@@ -9,7 +9,7 @@ from heartbeat import holds
 from heartbeat.alarm import NEVER
 from heartbeat.guest import Channel, Guest
 from heartbeat.holds import Holds
-from heartbeat.incident import ACTIONS, AGENT_DOWN, IO_ERROR, NEVER_ANSWERED, RECOVER, Incident
+from heartbeat.incident import ACTIONS, AGENT_DOWN, CERTAIN, IO_ERROR, NEVER_ANSWERED, RECOVER, Incident
 from heartbeat.witness import Sample
 
 # States of a guest; beside these each verdict is a state too. People read them in `masakari-qga status`.
@@ -143,6 +143,10 @@ def late_at(watch: Watch, timing: Timing) -> float:
     """When a guest that should have an agent and has not answered since its start becomes a verdict."""
     if watch.armed or watch.guest.channel is Channel.ABSENT or watch.state in (NEVER_ANSWERED, UNKNOWN):
         return NEVER
+    if watch.answered is not None and watch.answered >= watch.begun:
+        return NEVER  # with garbage, which arms nobody
+    if watch.incident and watch.incident.verdict in CERTAIN:
+        return NEVER  # a worse thing is known of it, which an older word of libvirt's that it runs must not displace
     return watch.begun + timing.boot
 
 
