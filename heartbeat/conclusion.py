@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from heartbeat.incident import IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, Close, Open
+from heartbeat.incident import IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, UNPROVEN, Close, Open
 from heartbeat.observation import Effect
 from heartbeat.watch import Fitness, Timing, Watch
 
@@ -36,7 +36,8 @@ def opened(
     if watch.incident:
         effects.append(Close(watch.incident.id, f"became {verdict}"))
     wishes = [wish for wish in (wanted, timing.actions.get(verdict)) if wish] or [RECORD]
-    action = action_of(watch, min(wishes, key=CAREFUL.index), fitness, timing)
+    least = min([*wishes, RECORD] if verdict in UNPROVEN else wishes, key=CAREFUL.index)
+    action = action_of(watch, least, fitness, timing)
     if action != IGNORE:
         text = json.dumps(evidence, separators=(",", ":"))
         effects.append(Open(watch.guest.uuid, watch.guest.name, watch.incarnation, verdict, action, text))

@@ -31,6 +31,8 @@ ACTIONS = {
     QEMU_STUCK: RECORD,
     NEVER_ANSWERED: RECORD,
 }
+# What speaks against no guest, whatever an operator sets: never a reason to recover one.
+UNPROVEN = frozenset({AGENT_SILENT, AGENT_DOWN, QEMU_STUCK, NEVER_ANSWERED})
 # What libvirt said, in as many words: no silence has to be weighed.
 CERTAIN = frozenset({QEMU_DIED, PANICKED, IO_ERROR})
 

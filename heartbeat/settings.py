@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from heartbeat import happenings, options
-from heartbeat.happenings import ACTIONS, RECORD, RECOVER
+from heartbeat.happenings import ACTIONS, IGNORE, RECORD, RECOVER
 from heartbeat.option import BadValue, Option, Value, plain, printable
 from heartbeat.options import BACKENDS, STATE_DIRECTORY
 
@@ -38,14 +38,19 @@ VERDICTS = (
 )
 
 
-def _action(section: str, name: str, default: str, reason: str) -> Option:
-    return Option(section, name, "choice", default, reason=reason, choices=ACTIONS, reloadable=True)
+def _action(section: str, name: str, default: str, reason: str, choices: tuple[str, ...] = ACTIONS) -> Option:
+    return Option(section, name, "choice", default, reason=reason, choices=choices, reloadable=True)
+
+
+def _verdict(name: str, default: str, reason: str) -> Option:
+    """One that is recorded by default rests on too little to recover a guest for it, so nobody can ask for that."""
+    return _action("verdicts", name, default, reason, ACTIONS if default == RECOVER else (RECORD, IGNORE))
 
 
 _JUDGED = ("watch", "budget", "breaker", "fitness")
 OPTIONS: tuple[Option, ...] = (
     *(option for option in options.OPTIONS if option.section in _JUDGED),
-    *(_action("verdicts", *row) for row in VERDICTS),
+    *(_verdict(*row) for row in VERDICTS),
     *(option for option in options.OPTIONS if option.section not in _JUDGED),
     *(_action("events", it.name, it.action, it.reason) for it in happenings.EVENTS),
 )
