@@ -22,7 +22,6 @@ from heartbeat.observation import (
     Stopped,
     Vanished,
 )
-from heartbeat.settings import plain
 from heartbeat.suspicion import unreachable
 from heartbeat.watch import (
     PAUSED,

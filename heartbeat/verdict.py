@@ -70,7 +70,8 @@ def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, 
         what = f"{opened.verdict} on {opened.uuid}"
         if before.incident and before.incident.id not in closed:
             raise Broken(f"{what} beside incident {before.incident.id}")
-        if before.incident and before.incident.verdict == opened.verdict:
+        known = before.incident
+        if known and (known.incarnation, known.verdict) == (opened.incarnation, opened.verdict):
             raise Broken(f"{what} again")
         if opened.verdict == HUNG:
             _check_silence(what, before, after, fitness, timing)
