@@ -11,10 +11,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
+from heartbeat import transitions
 from heartbeat.alarm import Alarms
 from heartbeat.budget import Budget
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, SUSPENDED, Change, Close, Forget, Incident, Open
+from heartbeat.incident import RECOVER, SUSPENDED, Change, Incident
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
@@ -35,7 +36,7 @@ from heartbeat.observation import (
 )
 from heartbeat.settings import plain, printable
 from heartbeat.verdict import Broken, begin, judge
-from heartbeat.watch import HEALTHY, SUSPECT, VERDICTS, WAITING, Fitness, Timing, Watch, calm, rest, wake_at
+from heartbeat.watch import HEALTHY, LOOK, WAITING, Fitness, Timing, Watch, calm, rest, wake_at
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Guests:
             log.exception("guest %s: a step was not made; its silence so far is forgotten", uuid)
             watch = watch._replace(looking=False)
             self._keep(uuid, calm(watch, rest(watch), "see the log: a step was not made"), fitness, timing)
+            self._wakes.set(uuid, max(self._wakes.at(uuid), now + LOOK))  # or the same step would fail without pause
             return
         changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look, Warn))]
         if changes and now < self._writable_at:
@@ -119,7 +121,7 @@ class Guests:
         self._armed.pop(uuid, None)
         self._incidents.pop(uuid, None)
         self._supersede(uuid, observation)
-        _log(watch, after, changes)
+        transitions.note(watch, after, changes)
         for incident in incidents:
             after = judge(after, Recorded(incident), now, fitness, timing)[0]
             self._opened(incident)
@@ -207,8 +209,13 @@ class Guests:
         return whole._replace(held=whole.held or by_hand, spent=recovered >= self.budget.recoveries)
 
     def suspected(self) -> dict[str, float]:
-        """Since when each guest that does not answer has been silent."""
-        return {uuid: it.silent_from for uuid, it in self.watches.items() if it.silent_from is not None}
+        """Since when each guest that does not answer, or that an I/O error stopped, has been so."""
+        since = {uuid: it.stalled if it.silent_from is None else it.silent_from for uuid, it in self.watches.items()}
+        return {uuid: at for uuid, at in since.items() if at is not None}
+
+    def watched(self) -> int:
+        """How many guests we would miss."""
+        return sum(it.armed and (it.running or it.stalled is not None) for it in self.watches.values())
 
     def suspended(self) -> list[str]:
         """The uuids of guests that failed again after too many recoveries: they need a human."""
@@ -231,21 +238,3 @@ class Guests:
         if isinstance(observation, (Seen, Stopped, Vanished)):
             for kind in (Seen, Vanished) if isinstance(observation, Seen) else (Seen, Stopped, Vanished):
                 self._postponed.pop((uuid, kind), None)
-
-
-def _log(before: Watch, after: Watch, changes: Sequence[Change]) -> None:
-    uuid, name = after.guest.uuid, printable(after.guest.name)
-    for change in changes:
-        if isinstance(change, Open):
-            level = logging.WARNING if change.action == RECOVER else logging.INFO
-            log.log(level, "guest %s %s: %s (%s): %s", uuid, name, change.verdict, change.action, change.evidence)
-        elif isinstance(change, Close):
-            log.info("guest %s %s: incident %d is over: %s", uuid, name, change.id, change.why)
-        elif isinstance(change, Forget):
-            log.debug("guest %s %s: not expected to answer any more", uuid, name)
-    if before.state != after.state and after.state not in VERDICTS:
-        level = logging.INFO if SUSPECT in (before.state, after.state) or before.state in VERDICTS else logging.DEBUG
-        detail = after.detail and f": {after.detail}"
-        log.log(level, "guest %s %s: %s, was %s%s", uuid, name, after.state, before.state, detail)
-    elif after.state == SUSPECT and before.detail != after.detail:
-        log.debug("guest %s %s: suspect: %s", uuid, name, after.detail)

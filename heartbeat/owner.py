@@ -114,7 +114,7 @@ class Owner:
             if watch is None:
                 return "gone"
             word = stands(watch, incident, self.fitness_of(watch.guest.uuid))
-            return "not-now" if word == "stands" and self._crowded(incident) else word
+            return "not-now" if word == "stands" and (self.timing.observe or self._crowded(incident)) else word
 
         return str(self.call(answer))
 
@@ -169,7 +169,7 @@ class Owner:
 
     def _look_at_the_node(self, now: float) -> None:
         late, self._late = self._late, 0.0
-        watched = sum(1 for watch in self.guests.watches.values() if watch.armed and watch.running)
+        watched = self.guests.watched()
         self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(), watched)
 
     def _take(self, wait: float) -> list[Message | Call | Stop]:
