@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple
 
@@ -60,20 +61,25 @@ class Drills:
             texts.append(f"{came} reports")
         return Outcome("; ".join(texts) or NOTHING, min(at, default=None))
 
-    def check(self, name: str, part: str, expected: str, state: str = "", within: float = 0.0) -> None:
-        """Record what has become of it, and raise AssertionError if that is something else.
+    def check(self, name: str, parts: str | Sequence[str], expected: str, state: str = "", within: float = 0.0) -> None:
+        """Record what has become of one guest or several, and raise AssertionError if that is something else.
 
-        state: in which it is to be now. within: seconds to wait for both. That nothing happens to a guest has to be
-        waited for by the caller.
+        expected: of several, "15 hung reported". state: in which all are to be now. within: seconds to wait for both;
+        that nothing happens to a guest has to be waited for by the caller.
         """
-        def met() -> bool:
-            return self.outcome(part).text == expected and self.ward.state(part) in (state or self.ward.state(part),)
+        parts = (parts,) if isinstance(parts, str) else parts
+
+        def look() -> tuple[str, float | None]:
+            found = [self.outcome(part) for part in parts]
+            texts = Counter(outcome.text for outcome in found if outcome.text != NOTHING)
+            text = "; ".join(text if len(parts) == 1 else f"{number} {text}" for text, number in texts.items())
+            others = Counter(self.ward.state(part) for part in parts) if state else Counter()
+            del others[state]
+            return "; ".join([text or NOTHING, *others]), max((it.at for it in found if it.at), default=None)
         with contextlib.suppress(Overdue):
-            until(met, name, within, 0.5)
-        got, at = self.outcome(part)
-        if state and self.ward.state(part) != state:
-            got += f", {self.ward.state(part)}: {self.ward.seen(part).get('detail')}"
-        begun = self._begun[part]
+            until(lambda: look()[0] == expected, name, within, 0.5)
+        got, at = look()
+        begun = min(self._begun[part] for part in parts)
         self.record(name, expected, got, (at or time.time()) - begun, at is None)
 
     def record(self, name: str, expected: str, got: str, seconds: float, watched: bool = False) -> None:

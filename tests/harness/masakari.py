@@ -36,11 +36,15 @@ class Refused(Exception):
 
 
 class Masakari:
-    """The service's memory: registered hosts, hosts on maintenance, and every notification it has stored."""
+    """The service's memory: registered hosts, hosts on maintenance, and every notification it has stored.
+
+    duplicates: how long a second notification is refused.
+    """
 
     def __init__(self, hosts: tuple[str, ...]) -> None:
         self.hosts = {name: str(uuid.uuid4()) for name in hosts}
         self.maintenance: set[str] = set()
+        self.duplicates = DUPLICATE_WINDOW
         self.stored: list[dict] = []
 
     def post(self, body: bytes) -> Answer:
@@ -63,7 +67,7 @@ class Masakari:
             same = (row["type"], row["source_host_uuid"], row["payload"]) == (kind, self.hosts[host],
                                                                               notification["payload"])
             # of whatever status, and without an upper bound: a stored time in the future blocks for ever
-            if same and moment(row["generated_time"]) >= generated - DUPLICATE_WINDOW:
+            if same and moment(row["generated_time"]) >= generated - self.duplicates:
                 raise Refused(409, f"Notification received from host {host} of type {kind} is duplicate.")
         row = {"id": len(self.stored) + 1, "notification_uuid": str(uuid.uuid4()), "type": kind,
                "source_host_uuid": self.hosts[host], "payload": notification["payload"], "status": "new",

@@ -25,6 +25,8 @@ FIRST_PORT = 49252      # the other one's end below: both look for a free port a
 FLAGS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
 WAY = {libvirt.VIR_MIGRATE_PARAM_URI: "tcp://127.0.0.1"}
 
+BANDWIDTH = libvirt.VIR_MIGRATE_PARAM_BANDWIDTH
+
 
 class Neighbour:
     """Use as a context manager; its guests end with it."""
@@ -57,9 +59,12 @@ class Neighbour:
     def connect(self) -> libvirt.virConnect:
         return libvirt.open(URI)
 
-    def take(self, guest: Guest) -> None:
-        """Live migration from our node to this one. Raises libvirtError; then the guest is where it was."""
-        guest.domain.migrate3(self.connect(), WAY, FLAGS)
+    def take(self, guest: Guest, bandwidth: int = 0) -> None:
+        """Live migration from our node to this one. Raises libvirtError; then the guest is where it was.
+
+        bandwidth: MiB/s, of which a guest has some 60 to send; 0 is no limit.
+        """
+        guest.domain.migrate3(self.connect(), {**WAY, **({BANDWIDTH: bandwidth} if bandwidth else {})}, FLAGS)
 
     def give_back(self, guest: Guest) -> None:
         """Live migration from here to our node."""
