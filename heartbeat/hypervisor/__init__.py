@@ -17,9 +17,10 @@ from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
 
-# Calls of ours that may be out at a time: libvirtd stops reading a connection that has five, and Nova needs its share
-# of libvirtd's twenty workers. Questions go over two connections, each look over one of its own.
-QUESTIONS, CONNECTIONS, LOOKS = 6, 2, 2
+# Calls of ours that may be out at a time: Nova needs its share of libvirtd's twenty workers. Each goes over a connection
+# of its own: libvirt's client before 10.4 crashes when two threads are in calls on one connection and it is lost (the
+# stale event source of CVE-2024-4418), and libvirtd stops reading one that has five calls in flight.
+QUESTIONS, LOOKS = 6, 2
 
 
 class Hypervisor:
@@ -29,7 +30,7 @@ class Hypervisor:
     """
 
     def __init__(self, uri: str, resync: float, post: Callable[[Message], None]) -> None:
-        self._link = Link(uri, resync, CONNECTIONS, post)
+        self._link = Link(uri, resync, QUESTIONS, post)
         self._questions = Questions(self._link, QUESTIONS, post)
         self._looks = Looks(self._link, LOOKS, post)
         self._canary = Canary(self._link.connect)

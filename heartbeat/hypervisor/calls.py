@@ -34,7 +34,7 @@ STATISTICS = (
 
 
 class Questions:
-    """Asks agents; slot n uses connection n modulo their number, so a connection never has more calls than it may."""
+    """Asks agents; slot n uses connection n alone."""
 
     def __init__(self, link: Link, size: int, post: Post) -> None:
         self._link, self._post = link, post
@@ -56,13 +56,15 @@ class Questions:
         askers = self._link.askers
         if not askers:
             return Answer.LINK
-        number = random.getrandbits(31)
+        asker, number = askers[slot], random.getrandbits(31)
         began = time.monotonic()
         try:
-            domain = askers[slot % len(askers)].lookupByUUIDString(uuid)
+            domain = asker.lookupByUUIDString(uuid)
             began = time.monotonic()
             reply = libvirt_qemu.qemuAgentCommand(domain, question(number), timeout, 0)
         except libvirt.libvirtError as error:
+            if not asker.isAlive():
+                self._link.lost(asker)
             failure = Failure(error.get_error_code() or 0, error.get_error_domain() or 0)
             return read_failure(failure, time.monotonic() - began, timeout)
         except (UnicodeDecodeError, SystemError):
@@ -107,7 +109,7 @@ class Looks:
                 if self._pool.write_off(slot):
                     del self._begun[uuid]
                     self._stuck.add(uuid)
-                    log.warning("guest %s: QEMU's monitor does not answer; the call is left behind", uuid)
+                    log.warning("guest %s: libvirt or QEMU's monitor does not answer; the call is left behind", uuid)
                     self._report(uuid, _NOTHING, stuck=True)
 
     def _look(self, slot: int, uuid: str) -> None:

@@ -37,7 +37,7 @@ class Link:
     """One thread that connects, lists, and reads single domains again when events ask for it.
 
     Calls that list may block for a minute while libvirt kills a QEMU that does not die, hence the thread. Events and
-    lists go over a read-only connection; `askers` are the connections that the questions share.
+    lists go over a read-only connection; of `askers` each thread that puts questions uses one alone.
     """
 
     def __init__(self, uri: str, resync: float, askers: int, post: Callable[[Message], None]) -> None:
@@ -66,6 +66,11 @@ class Link:
         """Whether the QEMU process that we know of this guest is alive. From any thread."""
         process = self.processes.get(uuid)
         return process is not None and procfs.state(process) not in procfs.ENDED
+
+    def lost(self, asker: libvirt.virConnect) -> None:
+        """This connection is dead. All are made anew, unless it is none of the present ones."""
+        if asker in self.askers:
+            self._wanted.put(LOST)
 
     def connect(self, read_only: bool) -> libvirt.virConnect:
         """A further connection. May block as long as libvirtd hangs. Raises libvirtError."""
@@ -103,13 +108,17 @@ class Link:
             delay = min(delay * 2, RETRY_MOST)
 
     def _leave(self, watcher: libvirt.virConnect | None, registered: list[int]) -> None:
-        """Give back what the connections hold; on a dead connection each step fails and does its local half."""
-        askers, self.askers = self.askers, []
+        """Give back what the connections hold; on a dead connection each step fails and does its local half.
+
+        The askers are only let go of. A call that is in one of them in another thread has no reference of its own on
+        libvirt's side, and close() would free the connection under it; as it is, it is freed when the last call ends.
+        """
+        self.askers = []
         steps: list[Callable[[], object]] = []
         if watcher:
             steps = [partial(watcher.domainEventDeregisterAny, number) for number in registered]
             steps += [watcher.unregisterCloseCallback, watcher.close]
-        for step in steps + [asker.close for asker in askers]:
+        for step in steps:
             try:
                 step()
             except libvirt.libvirtError:

@@ -130,18 +130,22 @@ def test_stop_and_monitor_work_whatever_the_parameters_and_the_configuration_are
     assert node.helpers() == []
 
 
-@pytest.mark.parametrize("state", ["nothing", "stale files", "a lock that is a directory"])
-def test_a_probe_never_says_that_the_node_is_unfit(node, state):
+@pytest.mark.parametrize(("lock", "code"), [("missing", 7), ("stale", 7), ("a directory", 7), ("a link", 1)])
+def test_a_probe_never_says_that_the_node_is_unfit(node, lock, code):
     """2 and 5 would ban the node without a word in crm_mon, and 190 would stay for ever."""
     shutil.rmtree(RUN, ignore_errors=True)
-    if state != "nothing":
-        RUN.mkdir(mode=0o700)
-        (RUN / "control.sock").write_text("")
-        (RUN / "lock").mkdir() if "directory" in state else (RUN / "lock").write_text("1 1 0.0.1\n")
+    RUN.mkdir(mode=0o700)
+    (RUN / "control.sock").write_text("left by something else")
+    if lock == "stale":
+        (RUN / "lock").write_text("1 1 0.0.1\n")
+    elif lock == "a directory":
+        (RUN / "lock").mkdir()
+    elif lock == "a link":
+        (RUN / "lock").symlink_to("/dev/null")
     ran = node.agent("monitor")
-    shutil.rmtree(RUN, ignore_errors=True)
-    assert ran.returncode == (1 if "directory" in state else 7), ran.stderr
-    assert ran.returncode == 7 or "lock cannot be examined" in reason(ran)
+    shutil.rmtree(RUN)
+    assert ran.returncode == code, ran.stderr
+    assert code == 7 or "lock cannot be examined" in reason(ran)
 
 
 def test_the_helper_has_nothing_of_its_callers(helper):

@@ -93,20 +93,20 @@ def test_pcs_validates_a_resource_on_a_node_that_could_not_run_it(node):
 
 def test_the_meta_data_needs_nothing_but_python(tmp_path):
     """As on a controller, where none of our dependencies is installed: not one of Debian's Python packages is there."""
-    hidden = f'mount --bind {tmp_path} {PACKAGES} && ! /usr/bin/python3 -Ic "import libvirt" 2>/dev/null' \
-        f' && exec /usr/bin/env -i {AGENT} meta-data'
-    ran = subprocess.run(["unshare", "--mount", "sh", "-c", hidden], env=PATH, stdin=subprocess.DEVNULL,
+    hidden = "! /usr/bin/python3 -Ic 'import libvirt' 2>/dev/null"
+    line = f"mount --bind {tmp_path} {PACKAGES} && {hidden} && exec env -i {AGENT} meta-data"
+    ran = subprocess.run(["unshare", "--mount", "sh", "-c", line], env=PATH, stdin=subprocess.DEVNULL,
                          capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ElementTree.fromstring(ran.stdout).get("name") == "qga"
 
 
 def test_a_start_without_a_module_that_we_need_says_which_one(node, tmp_path):
-    hidden = f"mount --bind {tmp_path} {PACKAGES} && exec {AGENT} start"
-    ran = node.run("unshare", "--mount", "sh", "-c", hidden, OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
+    line = f"mount --bind {tmp_path} {PACKAGES} && exec {AGENT} start"
+    ran = node.run("unshare", "--mount", "sh", "-c", line, OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
     assert ran.returncode == 5, ran.stderr
-    assert re.fullmatch("ocf-exit-reason:python module (libvirt|lxml) cannot be loaded; install the package that has it",
-                        ran.stderr.strip())
+    why = "ocf-exit-reason:python module (libvirt|lxml) cannot be loaded; install the package that has it"
+    assert re.fullmatch(why, ran.stderr.strip())
     assert node.helpers() == []
 
 

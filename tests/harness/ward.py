@@ -28,13 +28,13 @@ class Ward:
 
     def __init__(self, folder: Path, make: Callable[..., Guest], watch: Mapping[str, object],
                  **sections: Mapping[str, object]) -> None:
-        self.endpoint, self._make, self._folder = Endpoint(), make, folder
+        self.endpoint, self._make, self.folder = Endpoint(), make, folder
         self._sections = {"watch": watch, **sections}
         self.guests: dict[str, Guest] = {}
 
     def __enter__(self) -> Ward:
         self.endpoint.open()
-        self.helper = Helper(self._folder, settings(self._folder, self.endpoint, **self._sections))
+        self.helper = Helper(self.folder, settings(self.folder, self.endpoint, **self._sections))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,16 +42,21 @@ class Ward:
             self.helper.__exit__()
         finally:
             self.endpoint.refuse()
-        print(f"--- the helper's log\n{self.helper.log()}---")      # shown by pytest if a test failed
+        # shown by pytest if a test failed
+        print(f"--- the helper's log\n{self.helper.log()}--- its stderr\n{(self.folder / 'stderr').read_text()}---")
 
     def __getitem__(self, part: str) -> Guest:
         return self.guests[part]
 
+    def add(self, part: str, **hardware: object) -> Guest:
+        """A guest for a part, not started."""
+        self.guests[part] = self._make(**hardware)
+        return self.guests[part]
+
     def boot(self, *parts: str, **hardware: object) -> None:
-        """One guest for each part, side by side, until all answer that have an agent. Their balloons report each
-        second, if not said otherwise: how long the kernel must be seen still depends on it."""
-        new = {part: self._make(**{"balloon_period": 1, **hardware}) for part in parts}
-        self.guests.update(new)
+        """One guest for each part, side by side, until all answer that have an agent. Unless said otherwise their
+        balloons report each second: how long the kernel must be seen still depends on it."""
+        new = {part: self.add(part, **{"balloon_period": 1, **hardware}) for part in parts}
         together(*(guest.start for guest in new.values()))
         if hardware.get("agent", True):
             together(*(guest.wait_agent for guest in new.values()))
@@ -65,7 +70,7 @@ class Ward:
         """Give the running helper these options besides those that it had."""
         self._sections = {name: {**self._sections.get(name, {}), **sections.get(name, {})}
                           for name in {**self._sections, **sections}}
-        self.helper.config.write_text(settings(self._folder, self.endpoint, **self._sections))
+        self.helper.config.write_text(settings(self.folder, self.endpoint, **self._sections))
         self.helper.command("reload", parameters={}, node=None)
 
     # What the helper says
@@ -85,13 +90,13 @@ class Ward:
                 raise AssertionError(f"{part}: {error}") from None
 
     def answers(self, *parts: str, rounds: int = 1, seconds: float = 15.0) -> None:
-        """Until so many questions more have been answered, each within the time given."""
-        for part in parts:
-            for number in range(rounds):
-                mark = self._answered(part)
-                # two dates of the same moment may differ by one second
-                until(lambda part=part, mark=mark: self._answered(part) - mark > timedelta(seconds=1),
-                      f"answer {number + 1} of {part}", seconds, 0.2)
+        """Until each has answered so many questions more, a round of them all within the time given."""
+        for number in range(rounds):
+            marks = {part: self._answered(part) for part in parts}
+            # two dates of the same moment may differ by one second
+            until(lambda marks=marks: all(self._answered(part) - mark > timedelta(seconds=1)
+                                          for part, mark in marks.items()),
+                  f"answer {number + 1} of {', '.join(parts)}", seconds, 0.2)
 
     def deliveries(self, part: str) -> str:
         """State of the report of the open incident; empty if there is none."""
@@ -101,7 +106,8 @@ class Ward:
         return next(it for it in self.helper.status()["backends"] if it["name"] == "masakari")
 
     def _answered(self, part: str) -> datetime:
-        return datetime.fromisoformat(self.seen(part)["last_answer"])
+        """When it answered last, or long ago if this helper has not heard it yet."""
+        return datetime.fromisoformat(self.seen(part)["last_answer"] or "2000-01-01T00:00:00+00:00")
 
     # What others say
 
@@ -122,7 +128,7 @@ class Ward:
 
     def ledger(self, query: str, *values: object) -> list[tuple]:
         """What the helper has on disk."""
-        ledger = sqlite3.connect(f"file:{self._folder}/state/ledger.sqlite?mode=ro", uri=True, timeout=30)
+        ledger = sqlite3.connect(f"file:{self.folder}/state/ledger.sqlite?mode=ro", uri=True, timeout=30)
         try:
             return ledger.execute(query, values).fetchall()
         finally:
