@@ -234,7 +234,8 @@ def test_a_spent_budget_says_that_a_human_is_needed():
     [
         (watch(state=UNKNOWN), "no data is no verdict", None),
         (watch(state=UNMONITORED, guest=ABSENT), "without an agent channel", None),
-        (watch(state=WAITING, armed=False, answered=None), "until it has answered once", "counts as never-answered in 100 s"),
+        (watch(state=WAITING, armed=False, answered=None), "until it has answered once",
+         "counts as never-answered in 100 s"),
         (watch(state=PAUSED, running=False), "does not run", None),
         (watch(state=PAUSED, running=False, stalled=980.0), "paused by an I/O error", "counts as io-error in 40 s"),
         (watch(state=HEALTHY, closed_from=990.0), "cannot be reached", "counts as agent-down in 50 s"),
