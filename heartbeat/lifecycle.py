@@ -50,7 +50,8 @@ def seen(watch: Watch, it: Seen, now: float, fitness: Fitness, timing: Timing) -
         if watch.incident and watch.incident.verdict not in CERTAIN:
             effects.append(Close(watch.incident.id, "the domain has no agent channel any more"))
             watch = watch._replace(incident=None)
-        watch = watch._replace(running=not it.pause, closed_from=None, stalled=None, holds=())
+        kept = watch.holds if it.pause else holds.end(watch.holds, PAUSE)
+        watch = watch._replace(running=not it.pause, asked=None, closed_from=None, stalled=None, holds=kept)
         return calm(watch, UNMONITORED, "the domain has no agent channel"), effects
     if it.pause:
         after, more = paused(watch, it.pause, now, fitness, timing)
@@ -163,7 +164,8 @@ def vanished(watch: Watch, _: Vanished, now: float, fitness: Fitness, timing: Ti
     effects: list[Effect] = [Forget(watch.guest.uuid)]
     if watch.incident:
         effects.append(Close(watch.incident.id, "the guest is not on this node any more"))
-    return calm(watch._replace(running=False, armed=False, incident=None), STOPPED, "gone from this node"), effects
+    gone = watch._replace(running=False, armed=False, stalled=None, holds=(), incident=None)
+    return calm(gone, STOPPED, "gone from this node"), effects
 
 
 def recorded(watch: Watch, it: Recorded, now: float, fitness: Fitness, timing: Timing) -> Step:

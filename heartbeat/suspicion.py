@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heartbeat import holds
 from heartbeat.conclusion import Step, opened
+from heartbeat.guest import Channel
 from heartbeat.holds import BUSY, DUMP, JOB
 from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, IO_ERROR, NEVER_ANSWERED, QEMU_STUCK, Arm, Close
 from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Sampled, Tick, Warn
@@ -29,7 +30,7 @@ from heartbeat.witness import Cpu, Sample, Says, Testimony, hear
 
 
 def asked(watch: Watch, _: Asked, now: float, fitness: Fitness, timing: Timing) -> Step:
-    return watch._replace(asked=now), []
+    return (watch, []) if watch.guest.channel is Channel.ABSENT else (watch._replace(asked=now), [])
 
 
 def answered(watch: Watch, it: Answered, now: float, fitness: Fitness, timing: Timing) -> Step:
