@@ -111,7 +111,8 @@ def hear(first: Sample, last: Sample, balloon_period: int, unanswered: float | N
 
 
 def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None) -> Says:
-    if last.balloon > first.balloon > 0 or (last.balloon > 0 and not first.balloon and first.monitor and last.monitor):
+    # Any other stamp is a newer one: it is of the wall clock, which may have been set back in between.
+    if last.balloon and last.balloon != first.balloon and (first.balloon or (first.monitor and last.monitor)):
         return Says.MOVING
     if not (first.monitor and last.monitor) or (first.balloon and not last.balloon):
         return Says.UNSURE
