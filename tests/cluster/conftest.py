@@ -22,7 +22,7 @@ def resource(node):
         node.create("op", "monitor", "interval=2s", "timeout=20s")
         yield node
     finally:
-        node.delete()
+        node.discard()
 
 
 @pytest.hookimpl(hookwrapper=True)

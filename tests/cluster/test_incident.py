@@ -30,7 +30,7 @@ def guests(resource):
             resource.wait_state(guest.uuid, "healthy")
         yield made
     finally:
-        resource.delete()       # or else their end would be reported
+        resource.discard()      # or else their end would be reported
         for guest in made:
             guest.remove()
         resource.endpoint.attempts.clear()

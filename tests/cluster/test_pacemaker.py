@@ -4,8 +4,6 @@ from __future__ import annotations
 import os
 import signal
 
-import pytest
-
 from tests.harness.cluster import pids
 from tests.harness.node import RESOURCE
 from tests.harness.wait import until
@@ -40,15 +38,21 @@ def test_a_helper_that_died_with_pacemaker_is_started_anew(resource):
     assert resource.cluster.failures() == []
 
 
-@pytest.mark.parametrize("daemon", ["pacemaker-attrd", "pacemaker-execd"])
-def test_one_daemon_of_pacemaker_dies_and_the_helper_goes_on(resource, daemon):
+def test_attrd_dies_and_hears_again_what_it_knew(resource):
     resource.wait_attribute("qga-state", "ok")
-    pid, dying = resource.helper(), pids(daemon)[0]
-    os.kill(dying, signal.SIGKILL)
-    until(lambda: pids(daemon) not in ([], [dying]), f"{daemon} to be back")
-    until(resource.cluster.online, "the node to be online", 60)
+    pid, dying = resource.helper(), pids("pacemaker-attrd")
+    os.kill(dying[0], signal.SIGKILL)
+    until(lambda: pids("pacemaker-attrd") not in ([], dying), "attrd to be back")
+    resource.wait_attribute("qga-state", "ok")
+    assert resource.helpers() == [resource.helper()] == [pid]
+
+
+def test_execd_dies_and_the_controller_with_it_and_the_helper_is_found_again(resource):
+    pid, dying = resource.helper(), pids("pacemaker-controld")
+    os.kill(pids("pacemaker-execd")[0], signal.SIGKILL)
+    until(lambda: pids("pacemaker-controld") not in ([], dying), "the controller to be back")
+    until(lambda: ("probe", "", "0") in resource.operations(), "a probe that finds the helper", 60)
     resource.cluster.wait_role(RESOURCE, "Started")
-    resource.wait_attribute("qga-state", "ok")
     assert resource.helpers() == [resource.helper()] == [pid]
 
 

@@ -84,7 +84,7 @@ def test_it_is_started_although_libvirt_and_masakari_are_away_and_says_so(node):
         node.libvirtd.start()
         node.wait_attribute("qga-state", "ok")
     finally:
-        node.delete()
+        node.discard()
         node.endpoint.open()
 
 

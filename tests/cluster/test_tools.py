@@ -73,7 +73,7 @@ def test_pcs_takes_a_good_value_and_the_helper_works_with_it(node):
         assert {"interval=7", "hostname=c-1"} <= set(words)
         assert words[words.index("--node") + 1] == node.cluster.node
     finally:
-        node.delete()
+        node.discard()
 
 
 def test_pcs_validates_a_resource_on_a_node_that_could_not_run_it(node):

@@ -19,7 +19,7 @@ def configuration(node):
     """The good one; it is back after the test, and no resource is left."""
     good = CONFIG.read_bytes()
     yield good
-    node.delete()
+    node.discard()
     CONFIG.write_bytes(good)
     CONFIG.chmod(0o640)
 

@@ -80,6 +80,12 @@ class Node:
         if self.cluster.resource_state(RESOURCE):
             self.cluster.pcs("resource", "delete", RESOURCE)
 
+    def discard(self) -> None:
+        """Leave no resource behind: quicker than `delete`, since Pacemaker itself stops what is not configured."""
+        if self.cluster.resource_state(RESOURCE):
+            self.cluster.pcs("resource", "delete", RESOURCE, "--force")
+            until(lambda: not self.cluster.resources() and not self.helpers(), f"the end of {RESOURCE}", 60)
+
     def agent(self, action: str, *, seconds: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the installed agent by hand, as `crm_resource --force-*` would."""
         variables = {**PATH, "OCF_ROOT": "/usr/lib/ocf", "OCF_RESOURCE_INSTANCE": RESOURCE, **environment}
@@ -137,14 +143,14 @@ class Node:
 
     @staticmethod
     def helpers() -> list[int]:
-        """Every process that runs the installed helper, whether it holds the lock or not; its own children do not
-        count."""
-        found = []
+        """Every process that runs the installed helper, whether it holds the lock or not. Its children do not count:
+        they look like it until they execute what they are for."""
+        parents = {}
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):      # it may end while we look
                 if path.joinpath("cmdline").read_bytes().split(b"\0")[2:3] == [HELPER.encode()]:
-                    found.append(int(path.name))
-        return found
+                    parents[int(path.name)] = int(path.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+        return [pid for pid, parent in parents.items() if parent not in parents]
 
     def wait_helper(self, other_than: int = 0, seconds: float = 60.0) -> int:
         """The pid of the helper, once there is one, and it is not that one."""

@@ -55,7 +55,7 @@ def untroubled(ward) -> None:
 def unreachable(ward) -> None:
     """Status says that there is no libvirt, and what is known of the guests: nothing."""
     until(lambda: not ward.helper.status()["libvirt"]["connected"], "status to say that libvirt is away", 60)
-    ward.wait("unknown", *ward.guests)
+    ward.wait("unknown", "sound", "other")
     status = ward.helper.status()
     assert status["libvirt"]["error"]
     assert "libvirt" in status["state"]
