@@ -13,6 +13,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' heartbeat/__init__.
 PACKAGE := build/masakari-qga_$(VERSION)_all.deb
 # More words for pytest: make unit ARGS="-k verdict -x"
 ARGS ?=
+MINUTES ?= 60
 
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
 
@@ -44,6 +45,14 @@ live: tools ## tests with real libvirt, QEMU and guest agents, in a private cell
 .PHONY: cluster
 cluster: install-deb ## tests of the installed package with real corosync and Pacemaker, in a private cell
 	$(CELL) $(PYTEST) tests/cluster $(wildcard tests/install) $(ARGS)
+
+.PHONY: drills
+drills: tools ## guests, hosts and helpers broken on purpose: a table of what came of each (below 15 minutes)
+	$(CELL) $(PYTEST) tests/drills $(ARGS)
+
+.PHONY: soak
+soak: tools ## everyday life of twenty guests for an hour, with no recovery and no growth (make soak MINUTES=10)
+	$(CELL) $(PYTHON) -m tests.soak --minutes $(MINUTES)
 
 .PHONY: bench
 bench: install-deb ## what it costs and how fast it is
