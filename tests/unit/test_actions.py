@@ -186,9 +186,9 @@ def test_a_late_word_of_a_reset_does_not_undo_a_death():
     assert stands(story.watch, story.incidents[0].id, FIT) == "stands"
 
 
-def test_a_death_of_a_guest_that_ran_for_long_survives_an_older_word_that_it_runs():
-    story = well()
-    story.now += 100_000
+@pytest.mark.parametrize("before", [well(), Story(begin(guest(), RUN, True, None, 0.0))], ids=["well", "taken over"])
+def test_a_death_of_a_guest_that_ran_for_long_survives_an_older_word_that_it_runs(before):
+    story = Story(before.watch, 100_000)
     story.tell(DIED)
     story.tell(seen())
     story.tell(Tick(), 1)

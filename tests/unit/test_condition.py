@@ -10,7 +10,7 @@ from heartbeat.condition import Condition, Limits
 from heartbeat.incident import HUNG
 from heartbeat.observation import Paused, Resumed
 from heartbeat.pressure import Pressure
-from tests.harness.observations import TIMING
+from tests.harness.observations import TIMING, UNFIT, healthy
 from tests.harness.simulation import Machine, Node
 
 CALM = Pressure(0.0, 0.0, 0.0)
@@ -90,10 +90,19 @@ def node_of(number: int, **about: object) -> Node:
     return node.run(100)
 
 
-def test_a_breaker_that_holds_does_not_release_and_trip_by_turns():
-    """Each guest's time of silence begins anew while nobody may judge it; it is silent all the same."""
-    node = node_of(12)
-    for machine in node.machines.values():
+def test_a_guest_whose_time_begins_anew_while_nobody_may_judge_it_is_silent_all_the_same():
+    story = healthy()
+    story.fitness = UNFIT
+    story.hangs()
+    assert "not judged" in story.watch.detail
+    assert story.watch.silent_from == story.now
+    assert story.watch.silences == 0
+
+
+@pytest.mark.parametrize("number", [10, 20])
+def test_a_breaker_that_holds_does_not_release_and_trip_by_turns(number):
+    node = node_of(20)
+    for machine in list(node.machines.values())[:number]:
         machine.kernel = node.now
     node.run(20)
     for _ in range(600):
