@@ -10,8 +10,9 @@ from heartbeat.guest import Channel
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_DIED, QEMU_STUCK, RECORD, RECOVER
 from heartbeat.observation import ChannelChanged, Gap, Paused, Resumed, Vanished
 from heartbeat.watch import HEALTHY, SUSPECT, UNKNOWN
+from tests.harness.memory_ledger import MemoryLedger
 from tests.harness.observations import NEXT_RUN, OTHER, RUN, TIMING, UUID, incident
-from tests.harness.simulation import Machine, MemoryLedger, Node
+from tests.harness.simulation import Machine, Node
 
 
 def begun(*machines: Machine, **about: object) -> Node:
