@@ -36,7 +36,7 @@ from heartbeat.observation import (
 )
 from heartbeat.settings import plain, printable
 from heartbeat.verdict import Broken, begin, judge
-from heartbeat.watch import HEALTHY, LOOK, WAITING, Fitness, Timing, Watch, calm, rest, wake_at
+from heartbeat.watch import HEALTHY, LOOK, SLOW, WAITING, Fitness, Timing, Watch, calm, rest, wake_at
 
 log = logging.getLogger(__name__)
 
@@ -208,10 +208,16 @@ class Guests:
         by_hand = held(self.manual, uuid, self._wall())
         return whole._replace(held=whole.held or by_hand, spent=recovered >= self.budget.recoveries)
 
-    def suspected(self) -> dict[str, float]:
-        """Since when each guest that does not answer, or that an I/O error stopped, has been so."""
-        since = {uuid: it.stalled if it.silent_from is None else it.silent_from for uuid, it in self.watches.items()}
-        return {uuid: at for uuid, at in since.items() if at is not None}
+    def suspected(self, now: float) -> dict[str, float]:
+        """Since when each guest that does not answer, or that an I/O error stopped, has been so. A question that is out
+        for long counts: else those asked first would be judged before anybody knows how many are silent."""
+        since = {}
+        for uuid, it in self.watches.items():
+            late = it.asked if it.armed and it.asked is not None and now - it.asked > 2 * SLOW else None
+            at = next((at for at in (it.silent_from, it.stalled, late) if at is not None), None)
+            if at is not None:
+                since[uuid] = at
+        return since
 
     def watched(self) -> int:
         """How many guests we would miss."""

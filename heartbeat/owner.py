@@ -170,7 +170,7 @@ class Owner:
     def _look_at_the_node(self, now: float) -> None:
         late, self._late = self._late, 0.0
         watched = self.guests.watched()
-        self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(), watched)
+        self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(now), watched)
 
     def _take(self, wait: float) -> list[Message | Call | Stop]:
         messages = []

@@ -17,7 +17,7 @@ from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
 
-# Calls of ours that may be out at a time: Nova needs its share of libvirtd's twenty workers. Each goes over a connection
+# Calls of ours that may be out at a time: Nova needs its share of libvirtd's twenty workers. Each has a connection
 # of its own: libvirt's client before 10.4 crashes when two threads are in calls on one connection and it is lost (the
 # stale event source of CVE-2024-4418), and libvirtd stops reading one that has five calls in flight.
 QUESTIONS, LOOKS = 6, 2

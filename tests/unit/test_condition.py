@@ -111,6 +111,16 @@ def test_a_breaker_that_holds_does_not_release_and_trip_by_turns(number):
     assert node.verdicts == []
 
 
+@pytest.mark.parametrize("number", [7, 8])
+def test_barely_enough_silent_guests_trip_the_breaker_before_the_first_of_them_is_judged(number):
+    node = node_of(20)
+    for machine in list(node.machines.values())[:number]:
+        machine.kernel = node.now
+    node.run(300)
+    assert node.owner.condition.breaker
+    assert node.verdicts == []
+
+
 def test_the_breaker_counts_the_guests_that_an_io_error_stopped():
     node = node_of(8)
     for uuid in node.machines:
