@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import pytest
 
+from heartbeat import __version__
 from heartbeat.settings import ATTRIBUTES, HEALTH
-from qga_ra import attributes, holder
+from qga_ra import attributes, client, holder
 
 OURS = (*ATTRIBUTES, HEALTH)
 ROOT = Path(__file__).resolve().parents[2]
@@ -265,6 +266,18 @@ def test_a_helper_whose_lock_file_was_deleted_still_lives(agent):
     result = agent("monitor")
     assert result.code == 1
     assert result.reason.endswith("(its lock is missing)")
+
+
+def test_a_monitor_of_a_sound_helper_loads_nothing_of_ours(agent):
+    agent("start")
+    (agent.root / "qga_ra").rename(agent.root / "away")
+    assert agent("monitor") == (0, "", "")
+
+
+def test_the_script_and_the_client_agree_on_what_a_sound_helper_is():
+    script = (ROOT / "ocf/qga").read_text()
+    for fact in (f'b"{__version__}"', f"<= {client.FRESH}:", f'"{client.SOCKET}"'):
+        assert script.count(fact) == 1, fact
 
 
 def test_after_an_upgrade_the_old_helper_is_fine_but_a_restart_is_advised(agent):

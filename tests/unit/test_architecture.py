@@ -39,9 +39,10 @@ class Ownership(NamedTuple):
 OWNERSHIPS = (
     Ownership(LIBVIRT, ("heartbeat.hypervisor",), "only heartbeat/hypervisor.py imports libvirt"),
     Ownership(HTTP, ("heartbeat.backends",), "only heartbeat/backends/ speaks to the outside"),
-    # hostname: gethostname() is Nova's own default for its name
+    # hostname: gethostname() is Nova's own default for its name; ocf/qga: a monitor's usual case, too often to load client
     Ownership(frozenset({"socket", "_socket"}),
-              ("heartbeat.backends", "heartbeat.control", "heartbeat.eventlog", "heartbeat.hostname", "qga_ra.client"),
+              ("heartbeat.backends", "heartbeat.control", "heartbeat.eventlog", "heartbeat.hostname", "qga_ra.client",
+               "ocf/qga"),
               "sockets belong to backends, control and client"),
     Ownership(frozenset({"heartbeat.daemon"}), ("heartbeat.__main__",),
               "only heartbeat/__main__.py may: it is the top"),

@@ -1,0 +1,1 @@
+"""What masakari-qga costs a compute node, measured with the installed package on a real one: `make bench`."""
