@@ -1,8 +1,9 @@
 """Asks the helper: whether it lives, which is all that a monitor does, and anything else over its control socket.
 
-Every compute node pays for a monitor every few seconds, most of it for starting Python at all. The script sees by itself
-that all is well; this one module is all that a monitor loads besides. So it imports nothing but what is built into the
-interpreter (`socket` alone would double the cost), and what only a broken helper needs is imported when it is broken.
+Every compute node pays for a monitor every few seconds, most of it for starting Python at all. The agent's script sees
+by itself that all is well; else this one module is all that a monitor loads. So it imports nothing but what is built
+into the interpreter (`socket` alone would double the cost), and what only a broken helper needs is imported when it is
+broken.
 """
 
 import _socket

@@ -138,7 +138,7 @@ class Guest(Failures, Operations):
         try:
             domain = self.domain
             until(lambda: not domain.isActive(), f"the end of {self.name}")
-            domain.undefine()
+            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise

@@ -94,7 +94,7 @@ class Libvirtd:
                 os.kill(pid, signal.SIGKILL)        # quicker than destroy, and a stopped QEMU does not mind
         until(lambda: not connect().listDomainsID(), "the end of all guests")
         for domain in connect().listAllDomains():
-            domain.undefine()
+            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
         self.stop()
         self._logd.terminate()
         self._logd.wait(30)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from tests.harness.endpoint import Attempt, Endpoint
@@ -43,7 +44,9 @@ class Ward:
         finally:
             self.endpoint.refuse()
         # shown by pytest if a test failed
-        print(f"--- the helper's log\n{self.helper.log()}--- its stderr\n{(self.folder / 'stderr').read_text()}---")
+        for name in ("log", "stderr"):
+            if (self.folder / name).exists():
+                print(f"--- the helper's {name}\n{(self.folder / name).read_text()}---")
 
     def __getitem__(self, part: str) -> Guest:
         return self.guests[part]
@@ -59,7 +62,7 @@ class Ward:
         new = {part: self.add(part, **{"balloon_period": 1, **hardware}) for part in parts}
         together(*(guest.start for guest in new.values()))
         if hardware.get("agent", True):
-            together(*(guest.wait_agent for guest in new.values()))
+            together(*(partial(guest.wait_agent, 180) for guest in new.values()))
 
     def watch(self) -> None:
         """Start the helper, and wait until it takes every guest for healthy."""
@@ -135,9 +138,9 @@ class Ward:
             ledger.close()
 
 
-def together(*actions: Callable[[], object]) -> None:
-    """All at once, in threads; raises what the first that failed raised, when all have ended."""
-    with ThreadPoolExecutor(len(actions) or 1) as pool:
+def together(*actions: Callable[[], object], width: int = 32) -> None:
+    """So many at once, in threads; raises what the first that failed raised, when all have ended."""
+    with ThreadPoolExecutor(width) as pool:
         for done in [pool.submit(action) for action in actions]:
             done.result()
 

@@ -30,7 +30,8 @@ def ward(module_ward):
     ward.boot("sound", *MODES)
     ward.watch()
     for modes in (set(MODES) - HEAVY, HEAVY):       # those that burn a core come last
-        together(*(partial(ward[mode].evil, mode.replace("huger", "huge"), SIZES.get(mode, 1)) for mode in modes))
+        together(*(partial(ward[mode].evil, mode.replace("huger", "huge"), SIZES.get(mode, 1)) for mode in modes),
+                 width=4)
     ward.broken_at = time.monotonic()
     return ward
 

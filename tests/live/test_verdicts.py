@@ -121,8 +121,8 @@ def test_a_stopped_qemu_is_not_called_hung_and_costs_its_neighbours_no_question(
     ward.wait("suspect", "qemu stopped")
     ward.answers("sound", "rebooted", rounds=4)
     settle(ward.broken_at)
+    until(lambda: "state T" in ward.seen("qemu stopped")["detail"], "status to say that the QEMU process is stopped")
     assert ward.state("qemu stopped") == "suspect"
-    assert "state T" in ward.seen("qemu stopped")["detail"]
     ward["qemu stopped"].cont_qemu()
     ward.wait("healthy", "qemu stopped")
     assert ward.incidents("qemu stopped") == []

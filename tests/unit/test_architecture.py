@@ -39,7 +39,7 @@ class Ownership(NamedTuple):
 OWNERSHIPS = (
     Ownership(LIBVIRT, ("heartbeat.hypervisor",), "only heartbeat/hypervisor.py imports libvirt"),
     Ownership(HTTP, ("heartbeat.backends",), "only heartbeat/backends/ speaks to the outside"),
-    # hostname: gethostname() is Nova's own default for its name; ocf/qga: a monitor's usual case, too often to load client
+    # hostname: gethostname() is Nova's own default for its name. ocf/qga: a sound helper's ping, too often for client.
     Ownership(frozenset({"socket", "_socket"}),
               ("heartbeat.backends", "heartbeat.control", "heartbeat.eventlog", "heartbeat.hostname", "qga_ra.client",
                "ocf/qga"),
