@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class Budget(NamedTuple):
-    """recoveries: of one guest within `window` seconds. in_flight: of this node at a time, since Masakari recovers one
-    guest of a host after the other."""
+    """recoveries: of one guest within `window` seconds. in_flight: of this node at a time; a bound for the extreme, since
+    Masakari itself recovers the guests of a host one after the other."""
 
     recoveries: int = 3
     window: float = 3600.0
-    in_flight: int = 3
+    in_flight: int = 50
 
     def since(self, now: str) -> str:
         """From when on recoveries count. Both are UTC in ISO 8601; wall time, since it must survive our restarts."""

@@ -68,8 +68,9 @@ OPTIONS: tuple[Option, ...] = (
         reason="Seconds over which a guest's recoveries are counted.",
     ),
     Option(
-        "budget", "in_flight", "integer", 3, low=1, high=1000, reloadable=True,
-        reason="Recoveries that may be under way on this host at once; further ones wait for their turn.",
+        "budget", "in_flight", "integer", 50, low=1, high=1000, reloadable=True,
+        reason="Recoveries of guests of this host that may be under way at once; the reports of further ones wait."
+        " Masakari itself recovers the guests of one host one after the other.",
     ),
     Option(
         "breaker", "share", "integer", 30, unit="%", low=1, high=100, reloadable=True,

@@ -80,6 +80,7 @@ class Owner:
         )
         self.condition = Condition(limits, pressure)
         self.held = ""  # why the cluster wants no recovery on this node, or ""
+        self.crowded = False  # whether reports wait for other recoveries to end
         self._late = 0.0
         self._ledger, self._wall = ledger, wall
         self.link = "not connected yet"  # why libvirt cannot be reached, or ""
@@ -121,7 +122,12 @@ class Owner:
     def _crowded(self, incident: int) -> bool:
         """Whether so many recoveries of this node are under way that a further one has to wait."""
         flying = self._ledger.in_flight(flights_since(self._wall()), incident)
-        return flying >= self.guests.budget.in_flight
+        crowded = flying >= self.guests.budget.in_flight
+        if crowded != self.crowded:
+            word = "further reports wait" if crowded else "there is room again"
+            log.warning("%d recoveries under way, budget.in_flight is %d: %s", flying, self.guests.budget.in_flight, word)
+        self.crowded = crowded
+        return crowded
 
     def stop(self) -> None:
         """From any thread, or a signal handler."""
