@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Budget(NamedTuple):
-    """recoveries: of one guest within `window` seconds. in_flight: of this node at a time; a bound for the extreme, since
+    """recoveries: of one guest within `window` seconds. in_flight: of this node at a time; for the extreme only, since
     Masakari itself recovers the guests of a host one after the other."""
 
     recoveries: int = 3

@@ -122,10 +122,11 @@ class Owner:
     def _crowded(self, incident: int) -> bool:
         """Whether so many recoveries of this node are under way that a further one has to wait."""
         flying = self._ledger.in_flight(flights_since(self._wall()), incident)
-        crowded = flying >= self.guests.budget.in_flight
+        most = self.guests.budget.in_flight
+        crowded = flying >= most
         if crowded != self.crowded:
             word = "further reports wait" if crowded else "there is room again"
-            log.warning("%d recoveries under way, budget.in_flight is %d: %s", flying, self.guests.budget.in_flight, word)
+            log.warning("%d recoveries under way, budget.in_flight is %d: %s", flying, most, word)
         self.crowded = crowded
         return crowded
 
