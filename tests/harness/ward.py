@@ -90,7 +90,7 @@ class Ward:
             try:
                 self.helper.wait_state(self[part].uuid, state, seconds=seconds)
             except AssertionError as error:
-                raise AssertionError(f"{part}: {error}") from None
+                raise AssertionError(f"{part}: {error}; status shows {self.seen(part)}") from None
 
     def answers(self, *parts: str, rounds: int = 1, seconds: float = 15.0) -> None:
         """Until each has answered so many questions more, a round of them all within the time given."""

@@ -14,8 +14,8 @@ from tests.harness.hypervisor import connect
 from tests.harness.wait import until
 from tests.harness.ward import settle, together
 
-# 9 MiB are more than one message to us may have, 11 MiB more than libvirt takes from an agent.
-SIZES = {"huge": 9, "huger": 11, "slowping": 3}
+# 5 MiB are more than one message to us may have, 11 MiB more than libvirt takes from an agent.
+SIZES = {"huge": 5, "huger": 11, "slowping": 3}
 ALIVE = ("error", "escape", "syncmute", "slowping", "null", "double", "huge")
 USELESS = ("mute", "badsync", "flood", "open")
 MODES = (*ALIVE, *USELESS, "garbage", "list", "huger")
