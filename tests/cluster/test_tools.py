@@ -26,7 +26,8 @@ def test_ocf_tester_finds_the_agent_in_order(node):
 
 
 def test_ocf_tester_finds_it_in_order_with_every_parameter_given(node):
-    given = {"config": CONFIG, "interval": "5", "timeout": "3", "backends": "attributes", "hostname": "c-1.example"}
+    given = {"config": CONFIG, "interval": "5", "timeout": "3", "backends": "attributes", "hostname": "c-1.example",
+             "sensitivity": "low", "mode": "observe"}
     assert given.keys() == {"config", *settings.PARAMETERS}
     words = [word for name, value in given.items() for word in ("-o", f"{name}={value}")]
     ran = node.run("ocf-tester", "-v", "-n", "qga-test", *words, AGENT, OCF_ROOT="/usr/lib/ocf")
