@@ -347,7 +347,7 @@ def test_a_write_that_the_system_refuses_is_an_error_and_all_before_it_stays(dir
         f"ledger = Ledger(sys.argv[1])\n"
         f"try:\n"
         f"    for n in range(1000): ledger.apply([guest(n)], '{NOW}', OWED); print(n, flush=True)\n"
-        "except LedgerError as error: print(error)\n"
+        "except LedgerError as error: print(error, flush=True)\n"
         "assert len(ledger.open_incidents()) == n\n"
         "os._exit(0)"
     )
