@@ -109,13 +109,14 @@ def unreachable(watch: Watch, why: str, now: float) -> Watch:
 
 def assess(testimony: Testimony, last: Sample) -> tuple[str | None, str]:
     """The verdict on an agent that has been silent for long enough, or None; and the reason, for people."""
+    if testimony.cpu is Cpu.STARVED and not last.stopped:
+        # Which also explains the silence of an agent whose kernel gets a word out now and then, and of the monitor.
+        return None, "the host does not let the guest run"
     if last.frozen:
         return QEMU_STUCK, f"QEMU's monitor does not answer, its process is in state {last.process or 'unknown'}"
     moving = [name for name in ("kernel", "disk", "net") if getattr(testimony, name) is Says.MOVING]
     if moving:
         return AGENT_SILENT, f"the agent is silent, but the guest works: {', '.join(moving)}"
-    if testimony.cpu is Cpu.STARVED:
-        return None, "the host does not let the guest run"
     if testimony.cpu is Cpu.UNSURE:
         return None, "the guest's vCPU threads could not be read"
     if Says.UNSURE in (testimony.kernel, testimony.disk):

@@ -73,9 +73,14 @@ class Sample:
         return self.monitor and bool(self.cpus)
 
     @property
+    def stopped(self) -> bool:
+        """Whether QEMU was stopped by somebody, or waited for a device."""
+        return self.process in ("T", "t", "D")
+
+    @property
     def frozen(self) -> bool:
         """Whether QEMU itself did not react, so that nothing in the guest could move."""
-        return self.stuck or self.process in ("T", "t", "D")
+        return self.stuck or self.stopped
 
 
 class Testimony(NamedTuple):

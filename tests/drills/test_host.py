@@ -28,8 +28,8 @@ def drills(new_drills):
 
 
 def survived(drills, name: str, parts=FLEET) -> None:
-    """Everybody is well, has answered since, and was so all the time as far as anybody was told."""
-    drills.ward.answers(*parts, seconds=90)
+    """Everybody answers for longer than it takes to find a guest hung, and nobody was told of anything."""
+    drills.ward.answers(*parts, rounds=4, seconds=90)
     drills.check(name, parts, NOTHING, "healthy")
 
 

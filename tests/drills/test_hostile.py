@@ -21,7 +21,7 @@ DRILLS = [
     ("open", 1, "begins replies and never ends them", "agent-silent recorded"),
     ("flood", 1, "floods", "agent-silent recorded"),
     ("garbage", 1, "sends garbage", "agent-down recorded"),
-    ("huge", 9, "replies of 9 MiB", NOTHING),
+    ("huge", 5, "replies of 5 MiB", NOTHING),
     ("huge", 11, "replies of 11 MiB", "agent-down recorded"),
     ("list", 1, "replies that are no objects", "agent-down recorded"),
     ("double", 1, "replies three times", NOTHING),

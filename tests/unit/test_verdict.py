@@ -206,6 +206,14 @@ def test_a_guest_that_the_host_starves_is_not_judged_and_one_that_then_hangs_is(
     assert story.verdicts[-1] == (HUNG, RECOVER)
 
 
+@pytest.mark.parametrize("little", [{"balloon": 30}, {"disk": 11}, {"monitor": False, "stuck": True}])
+def test_what_little_a_starved_guest_gets_done_says_nothing_about_its_agent_or_its_qemu(little):
+    story = suspect()
+    story.looked(cpu=(0.1, 13, 9), **little)
+    assert not story.incidents
+    assert "does not let" in story.watch.detail
+
+
 def test_without_a_balloon_only_a_cpu_that_stands_makes_a_guest_hung():
     still, spinning = suspect(balloon=None), suspect(balloon=None)
     still.looked(balloon=None)
