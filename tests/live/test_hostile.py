@@ -16,9 +16,9 @@ from tests.harness.ward import settle, together
 
 # 5 MiB are more than one message to us may have, 11 MiB more than libvirt takes from an agent.
 SIZES = {"huge": 5, "huger": 11, "slowping": 3}
-ALIVE = ("error", "escape", "syncmute", "slowping", "null", "double", "huge")
+ALIVE = ("error", "escape", "syncmute", "slowping", "null", "double")
 USELESS = ("mute", "badsync", "flood", "open")
-MODES = (*ALIVE, *USELESS, "garbage", "list", "huger")
+MODES = (*ALIVE, *USELESS, "garbage", "list", "huge", "huger")
 HEAVY = {"flood", "huge", "huger"}
 NAME = "$(reboot)`id`;'\"&<b>\u202e\U0001f4a9\\x1b[2J" + "n" * 120
 METADATA = "<x:y xmlns:x='urn:x'><![CDATA[</domain>]]><!-- \u2028 --></x:y>"
