@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.bench import footprint, machine, monitor
+from tests.bench import footprint, judge, machine, monitor
 from tests.bench.measure import Row, Scene, table
 from tests.harness.guests import Guest
 from tests.harness.node import Node
 
 GUESTS = 3
 # The quiet one first: the others would still be seen in it.
-MEASUREMENTS: tuple[Callable[[Scene], Iterator[Row]], ...] = (footprint.rows, monitor.rows)
+MEASUREMENTS: tuple[Callable[[Scene], Iterator[Row]], ...] = (footprint.rows, monitor.rows, judge.rows)
 
 
 def main() -> int:
