@@ -47,7 +47,7 @@ cluster: install-deb ## tests of the installed package with real corosync and Pa
 	$(CELL) $(PYTEST) tests/cluster $(wildcard tests/install) $(ARGS)
 
 .PHONY: drills
-drills: tools ## guests, hosts and helpers broken on purpose: a table of what came of each (below 15 minutes)
+drills: tools ## guests, hosts and helpers broken on purpose: a table of what came of each (some 16 minutes)
 	$(CELL) $(PYTEST) tests/drills $(ARGS)
 
 .PHONY: soak
