@@ -106,10 +106,16 @@ class Helper:
         self._reporting.stop()
         return self._code
 
+    def _read_holds(self) -> None:
+        try:
+            self._owner.guests.manual = self._ledger.holds(wall())
+        except LedgerError as error:  # a ledger that fails for a while must not end the owner loop
+            log.warning("holds by hand cannot be read again, those known stay in force: %s", error)
+
     def _every_turn(self) -> None:
         self._turns += 1
         if self._turns % HOLDS_AGAIN == 0:
-            self._owner.guests.manual = self._ledger.holds(wall())
+            self._read_holds()
         if self._owner.guests.broken:
             log.error("the ledger is damaged; the helper ends, and Pacemaker starts it again with a new one")
             self._code = DIED
