@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-RECOVER, RECORD, IGNORE = ACTIONS = ("recover", "record", "ignore")
+from heartbeat.incident import IGNORE, RECORD, RECOVER
+
+ACTIONS = (RECOVER, RECORD, IGNORE)
 
 
 class Happening(NamedTuple):

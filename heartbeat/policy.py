@@ -6,15 +6,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from heartbeat.budget import Budget
+from heartbeat.conclusion import CAREFUL
 from heartbeat.condition import Limits
-from heartbeat.happenings import EVENTS, IGNORE, RECORD, RECOVER, Happening
+from heartbeat.happenings import EVENTS, Happening
 from heartbeat.settings import VERDICTS
 from heartbeat.watch import Timing
 
 if TYPE_CHECKING:
     from heartbeat.configuration import Configuration
 
-_STRENGTH = {IGNORE: 0, RECORD: 1, RECOVER: 2}
 
 
 def limits(config: Configuration) -> Limits:
@@ -41,7 +41,7 @@ def policy(config: Configuration) -> Timing:
     def action(event: Happening) -> str:
         """An event whose verdict is in [verdicts] as well causes the weaker of the two."""
         own = config.text(f"events.{event.name}")
-        return min(own, actions.get(event.verdict, own), key=_STRENGTH.__getitem__)
+        return min(own, actions.get(event.verdict, own), key=CAREFUL.index)
 
     return Timing(
         interval=config.number("watch.interval"),

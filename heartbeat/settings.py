@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from heartbeat import happenings, options
-from heartbeat.happenings import ACTIONS, IGNORE, RECORD, RECOVER
+from heartbeat.happenings import ACTIONS
+from heartbeat.incident import IGNORE, RECORD, RECOVER
 from heartbeat.option import BadValue, Option, Value, plain, printable
 from heartbeat.options import BACKENDS, STATE_DIRECTORY
 

@@ -23,8 +23,8 @@ LONG = 25.0
 class Ward:
     """Use as a context manager; the helper is started by the test, and killed at the end.
 
-    folder: for the helper's files. make: a guest from its hardware. watch: the helper's options of that section.
-    sections: its other options.
+    folder: for the helper's files. make: a guest from its hardware. watch: the helper's options of that section;
+    sections: its others.
     """
 
     def __init__(self, folder: Path, make: Callable[..., Guest], watch: Mapping[str, object],
