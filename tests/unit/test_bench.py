@@ -9,10 +9,10 @@ import time
 import pytest
 
 from tests.bench import measure, page
-from tests.bench.__main__ import ON_A_NODE, WITH_A_FLEET, chosen
+from tests.bench.__main__ import ALONE, ON_A_NODE, WITH_A_FLEET, chosen
 from tests.bench.measure import Row
 
-NAMES = [*ON_A_NODE, *WITH_A_FLEET]
+NAMES = [*ALONE, *ON_A_NODE, *WITH_A_FLEET]
 
 
 @pytest.mark.parametrize(("row", "judged"), [
