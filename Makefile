@@ -46,6 +46,11 @@ live: tools ## tests with real libvirt, QEMU and guest agents, in a private cell
 cluster: install-deb ## tests of the installed package with real corosync and Pacemaker, in a private cell
 	$(CELL) $(PYTEST) tests/cluster $(wildcard tests/install) $(ARGS)
 
+.PHONY: test-cluster
+test-cluster: install-deb ## three cluster nodes and a remote one, lost, cut off, killed and reloaded (some 5 minutes)
+	@tests/tools.sh remote
+	$(CELL) $(PYTEST) tests/multinode $(ARGS)
+
 .PHONY: drills
 drills: tools ## guests, hosts and helpers broken on purpose: a table of what came of each (some 16 minutes)
 	$(CELL) $(PYTEST) tests/drills $(ARGS)
