@@ -1,6 +1,8 @@
 #!/bin/bash
 # tests/tools.sh GROUP...   install what building and testing need and this machine lacks
 #   build  Debian packaging tools
+#   rpm    RPM packaging tools
+#   roots  what makes whole systems to install packages into
 #   run    what the package depends on, and the real cluster, hypervisor and guest parts that the tests drive
 #   remote Pacemaker Remote's daemon, in build/: its package conflicts with pacemaker, which is on this machine
 #   venv   .venv with the test tools, on top of the distribution's Python and its libvirt binding
@@ -10,7 +12,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-build=(debhelper dh-python dpkg-dev fakeroot lintian)
+build=(debhelper dh-python dpkg-dev fakeroot lintian man-db)
+rpm=(rpm rpmlint)
+roots=(mmdebstrap debian-archive-keyring)
 run=(
     pacemaker-cli-utils python3-libvirt python3-lxml python3-requests python3-keystoneauth1
     corosync pacemaker pcs resource-agents libxml2-utils iproute2
@@ -90,6 +94,8 @@ wanted=()
 for group; do
     case $group in
         build) wanted+=("${build[@]}") ;;
+        rpm) wanted+=("${rpm[@]}") ;;
+        roots) wanted+=("${roots[@]}") ;;
         run) wanted+=("${run[@]}") ;;
         venv) wanted+=("${venv[@]}") ;;
         remote) ;;
