@@ -177,10 +177,22 @@ def _patience(given: Invocation) -> float:
 def _reloaded(given: Invocation, places: Places) -> list[str]:
     """Gives the running helper these parameters; why that failed, if it did."""
     try:
-        request = {"do": "reload", "parameters": given.settings, "node": given.node}
+        request = {"do": "reload", "parameters": given.settings, "node": given.node, **_read(given)}
         client.ask(request, places.socket, _patience(given))
     except client.Refused as error:
         return [f"the helper refuses the parameters: {error}"]
     except client.Unanswered as error:
         return [f"the helper did not take the parameters: {error.why}"]
     return []
+
+
+def _read(given: Invocation) -> dict[str, object]:
+    """All that the configuration is made from, read here as root: the helper may have given up that right. Empty where
+    it cannot be read; the helper then says what is wrong with it, and everything stays as it was."""
+    from heartbeat import configuration, hostname  # nothing that stop or monitor should depend on
+
+    try:
+        config = configuration.load(given.config, given.settings)
+        return {"configuration": configuration.packed(config), "hostname": hostname.resolve(config)}
+    except (configuration.ConfigurationError, configuration.ParameterError, OSError):
+        return {}

@@ -1,4 +1,4 @@
-"""A cluster of three nodes and a fourth that Pacemaker Remote makes part of it, each a machine of its own in the cell."""
+"""A cluster of three nodes and a fourth that Pacemaker Remote makes part of it: four machines in the cell."""
 from __future__ import annotations
 
 import shutil

@@ -1,0 +1,222 @@
+"""As whom the helper runs. It begins as root, takes what only root can have (lock, control socket, files of others),
+and then becomes a user of its own, for good: a fault in what reads a guest's words is then not one of root's.
+
+Whoever may write to libvirt can do with the guests what root can; this protects the rest of the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import grp
+import os
+import pwd
+import resource
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from heartbeat.configuration import Configuration
+from heartbeat.settings import plain
+
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+CAPABILITIES = 64  # as many as the kernel's masks have room for
+# Groups whose members libvirt and Pacemaker serve. polkit asks the user database, so to add them here is not enough.
+GROUPS = ("libvirt", "haclient")
+LIBVIRT = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
+PROC = "/proc/1/stat"  # of a process of root's, as QEMU's may be; hidden with hidepid
+KEPT = "ledger.sqlite"
+
+
+class Unfit(Exception):
+    """The user cannot do the helper's work. The text says why and what to do, for people."""
+
+
+class User(NamedTuple):
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+ROOT = User("root", 0, 0, (0,))
+
+
+def confine() -> None:
+    """For any process of ours: no core, which would hold credentials, and nothing that it executes gains rights."""
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(PR_SET_DUMPABLE, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def drop(config: Configuration, run_directory: str = "") -> str:
+    """Go on as the user of state.user, if it can do the work; returns what became of that, for the log.
+
+    To be called before any thread is started, since the kernel has these rights by thread, and after all that takes
+    root: afterwards there is no way back. Whatever is in the way is no failure: the guests are watched by root then.
+    run_directory: whose lock and socket the helper keeps; "" for a look only, which changes no file.
+    """
+    confine()
+    name = config.text("state.user")
+    if os.geteuid() != 0:
+        return f"runs as uid {os.geteuid()}, since it was started so"
+    if name in ("", ROOT.name):
+        if run_directory:
+            _hand_over(config, run_directory, ROOT)
+        return "runs as root, as state.user says"
+    try:
+        user = find(name)
+        if run_directory:
+            _make_ways(config, user)
+        trouble = obstacle(config, user)
+        if trouble:
+            raise Unfit(trouble)
+        if run_directory:
+            _hand_over(config, run_directory, user)
+        _become(user)
+    except (Unfit, OSError) as error:
+        if run_directory:
+            with contextlib.suppress(OSError):
+                _hand_over(config, run_directory, ROOT)
+        return f"warning: runs as root: {error}"
+    return f"runs as user {user.name}, uid {user.uid}, without any capability"
+
+
+def find(name: str) -> User:
+    """The user with all its groups. Raises Unfit."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise Unfit(f"user {plain(name)} of state.user does not exist; reinstall the package, or create it") from None
+    groups = os.getgrouplist(name, entry.pw_gid)
+    for group in GROUPS:
+        with contextlib.suppress(KeyError):  # neither libvirt nor Pacemaker here: nothing to belong to
+            if grp.getgrnam(group).gr_gid not in groups:
+                raise Unfit(f"user {plain(name)} is not in group {group}; run: usermod -aG {group} {plain(name)}")
+    return User(name, entry.pw_uid, entry.pw_gid, tuple(groups))
+
+
+def obstacle(config: Configuration, user: User) -> str:
+    """What this user cannot do and the helper must, "" if there is nothing. Raises OSError."""
+    state, log = config.text("state.directory"), config.text("log.to")
+    needed: list[tuple[str, int, str]] = [
+        (os.path.dirname(state), os.X_OK, "lead to the ledger; see state.directory"),
+        (os.path.abspath(__file__), os.R_OK, "read its own code"),
+        (PROC, os.R_OK, "see QEMU's processes; mount /proc with gid= of a group of this user, or without hidepid"),
+        *((path, os.W_OK, "connect to libvirt; see unix_sock_group of its configuration") for path in LIBVIRT),
+        *((path, os.R_OK, "read what proves Masakari's identity or ours") for path in _certificates(config)),
+    ]
+    if log.startswith("/"):
+        needed.append((log, os.W_OK, "write the log; give it to this user, or use /var/log/masakari-qga"))
+    with _as(user):
+        for path, mode, purpose in needed:
+            if not os.access(path, mode, effective_ids=True) and (path == PROC or _there(path)):
+                return f"user {user.name} may not use {path}, to {purpose}"
+    return ""
+
+
+def _there(path: str) -> bool:
+    """Whether it is the permission that is missing, and not the file; a directory that hides it says so as well."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _certificates(config: Configuration) -> Iterable[str]:
+    api = [config.api.get(name, "") for name in ("cafile", "certfile", "keyfile")]
+    return [path for path in (config.text("masakari.cafile"), *api) if path]
+
+
+@contextlib.contextmanager
+def _as(user: User) -> Iterator[None]:
+    groups = os.getgroups()
+    try:
+        os.setgroups(user.groups)
+        os.setegid(user.gid)
+        os.seteuid(user.uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def _make_ways(config: Configuration, user: User) -> None:
+    """What only root can make: the directory above the ledger's, and the log file. Raises OSError."""
+    before = os.umask(0o022)
+    try:
+        os.makedirs(os.path.dirname(config.text("state.directory")), exist_ok=True)
+    finally:
+        os.umask(before)
+    if config.text("log.to").startswith("/"):
+        try:
+            file = os.open(config.text("log.to"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return  # there already, or it cannot be: a log that cannot be written stops nobody
+        os.fchown(file, user.uid, user.gid)
+        os.close(file)
+
+
+def _hand_over(config: Configuration, run_directory: str, user: User) -> None:
+    """Gives the ledger to the user, and lets it see, but not change, what is in the run directory."""
+    os.chown(run_directory, 0, user.gid)
+    os.chmod(run_directory, 0o750 if user.uid else 0o700)
+    state = config.text("state.directory")
+    if user.uid:
+        os.makedirs(state, 0o700, exist_ok=True)
+    elif not os.path.isdir(state):
+        return
+    directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Its owner may have put there anything, a link to a file of somebody else too: only its own becomes another's.
+        owner = os.fstat(directory).st_uid
+        if owner == user.uid:
+            return
+        for name in os.listdir(directory):
+            if name.startswith(KEPT):
+                _give(name, directory, owner, user)
+        os.fchown(directory, user.uid, user.gid)
+    finally:
+        os.close(directory)
+
+
+def _give(name: str, directory: int, owner: int, user: User) -> None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return
+    try:
+        found = os.fstat(file)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == owner:
+            os.fchown(file, user.uid, user.gid)
+    finally:
+        os.close(file)
+
+
+def _become(user: User) -> None:
+    """All or nothing. Raises OSError, and then we are root as before."""
+    groups = os.getgroups()
+    try:
+        os.setgroups(user.groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        for number in range(CAPABILITIES):
+            with contextlib.suppress(OSError):  # the kernel knows fewer
+                _prctl(PR_CAPBSET_DROP, number)
+        os.setresuid(user.uid, user.uid, user.uid)  # which gives up every capability
+    except OSError:
+        os.setresgid(0, 0, 0)
+        os.setgroups(groups)
+        raise
+    _prctl(PR_SET_DUMPABLE, 0)  # changed by a change of user, to what fs.suid_dumpable says
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
