@@ -42,9 +42,9 @@ def run(config: Configuration, node: str, directory: str) -> int:
         path = os.path.join(directory, "control.sock")
         made = bound(path)
         hostname = resolve(config)  # Nova's files may be nothing for us to read in a moment
-        became = privileges.drop(config, directory)
+        standing = privileges.drop(config, directory)
         eventlog.begin(config.text("log.to"), config.text("log.level"))
-        log.log(logging.WARNING if became.startswith("warning") else logging.INFO, "the helper %s", became)
+        log.log(logging.WARNING if standing.unwanted else logging.INFO, "%s", standing.text)
         helper = Helper(config, node, hostname, lock, path, made)
     except (Taken, LedgerError) as error:
         print(error, file=sys.stderr, flush=True)

@@ -55,8 +55,8 @@ def _name(config: Configuration) -> int:
 
 
 def _user(config: Configuration) -> int:
-    became = privileges.drop(config)
-    print(f"{'note:  ' if became.startswith('warning') else 'ok    '} the helper {became.removeprefix('warning: ')}")
+    standing = privileges.drop(config)
+    print(f"{'note: ' if standing.unwanted else 'ok    '} {standing.text}")
     return 0
 
 

@@ -32,6 +32,13 @@ class Unfit(Exception):
     """The user cannot do the helper's work. The text says why and what to do, for people."""
 
 
+class Standing(NamedTuple):
+    """As whom the helper runs and why, for people. unwanted: it is root though state.user says otherwise."""
+
+    text: str
+    unwanted: bool = False
+
+
 class User(NamedTuple):
     name: str
     uid: int
@@ -49,8 +56,8 @@ def confine() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def drop(config: Configuration, run_directory: str = "") -> str:
-    """Go on as the user of state.user, if it can do the work; returns what became of that, for the log.
+def drop(config: Configuration, run_directory: str = "") -> Standing:
+    """Go on as the user of state.user, if it can do the work; returns what became of that.
 
     To be called before any thread is started, since the kernel has these rights by thread, and after all that takes
     root: afterwards there is no way back. Whatever is in the way is no failure: the guests are watched by root then.
@@ -59,11 +66,11 @@ def drop(config: Configuration, run_directory: str = "") -> str:
     confine()
     name = config.text("state.user")
     if os.geteuid() != 0:
-        return f"runs as uid {os.geteuid()}, since it was started so"
+        return Standing(f"the helper runs as uid {os.geteuid()}, since it was started so")
     if name in ("", ROOT.name):
         if run_directory:
             _hand_over(config, run_directory, ROOT)
-        return "runs as root, as state.user says"
+        return Standing("the helper runs as root, as state.user says")
     try:
         user = find(name)
         if run_directory:
@@ -78,8 +85,8 @@ def drop(config: Configuration, run_directory: str = "") -> str:
         if run_directory:
             with contextlib.suppress(OSError):
                 _hand_over(config, run_directory, ROOT)
-        return f"warning: runs as root: {error}"
-    return f"runs as user {user.name}, uid {user.uid}, without any capability"
+        return Standing(f"the helper runs as root: {error}", unwanted=True)
+    return Standing(f"the helper runs as user {user.name}, uid {user.uid}, without any capability")
 
 
 def find(name: str) -> User:
