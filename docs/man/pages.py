@@ -179,8 +179,8 @@ def _agent(date: str) -> str:
         roff.section(
             "EXAMPLES",
             roff.paragraph("On every node of the cluster; without **clone** it would run on a single one:"),
-            roff.example("pcs resource create qga-monitor ocf:masakari:qga clone interleave=true",
-                         "pcs resource meta qga-monitor migration-threshold=3 failure-timeout=120s"),
+            roff.example("pcs resource create qga-monitor ocf:masakari:qga meta migration-threshold=3 \\",
+                         "    failure-timeout=120s clone"),
             roff.paragraph("Another pace, while it runs and without forgetting what is known of the guests:"),
             roff.example("pcs resource update qga-monitor interval=5"),
         ),
