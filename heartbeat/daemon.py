@@ -49,6 +49,10 @@ def run(config: Configuration, node: str, directory: str) -> int:
     except (Taken, LedgerError) as error:
         print(error, file=sys.stderr, flush=True)
         return DIED
+    except RuntimeError as error:  # Python's word for a thread that the kernel refuses
+        why = f"{error}; raise the limits of the cluster's service: TasksMax, LimitNPROC, memory"
+        print(why, file=sys.stderr, flush=True)
+        return DIED
     except OSError as error:
         print(f"{error.filename or directory}: {error.strerror}", file=sys.stderr, flush=True)
         return NO_PERMISSION if isinstance(error, PermissionError) else DIED
@@ -152,12 +156,11 @@ class Helper:
 
 
     def _given(self, request: dict[str, Any]) -> tuple[Configuration, Hostname]:
-        """From the agent, which has read it all as root; from the files, which may be closed to us, only if it could
-        not, and then they will tell us why. Raises ConfigurationError, ParameterError."""
+        """From the agent, which has read it all as root; from the files, which may be closed to us, only for one of an
+        earlier version. Raises ConfigurationError, ParameterError."""
         sent = request.get("configuration")
         if sent is not None:
-            name, origin = request["hostname"]
-            return configuration.unpacked(sent), Hostname(str(name), str(origin))
+            return configuration.unpacked(sent), Hostname(*map(str, request["hostname"]))
         given = request.get("parameters") or {}
         config = configuration.load(self._config.path, {str(name): str(value) for name, value in given.items()})
         if os.geteuid() != 0:

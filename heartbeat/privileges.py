@@ -85,7 +85,8 @@ def drop(config: Configuration, run_directory: str = "") -> Standing:
         if run_directory:
             with contextlib.suppress(OSError):
                 _hand_over(config, run_directory, ROOT)
-        return Standing(f"the helper runs as root: {error}", unwanted=True)
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        return Standing(f"the helper runs as root: {why}", unwanted=True)
     return Standing(f"the helper runs as user {user.name}, uid {user.uid}, without any capability")
 
 

@@ -150,6 +150,7 @@ def main(arguments: list[str]) -> NoReturn:
         if signal.getsignal(number) == signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o077)
     code = run(arguments, os.environ, Places())
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -175,24 +176,26 @@ def _patience(given: Invocation) -> float:
 
 
 def _reloaded(given: Invocation, places: Places) -> list[str]:
-    """Gives the running helper these parameters; why that failed, if it did."""
+    """Gives the running helper these parameters; why that failed, if it did.
+
+    The files are read here, as root: the helper may have given up that right.
+    """
+    from heartbeat import configuration, hostname  # nothing that stop or monitor should depend on
+
     try:
-        request = {"do": "reload", "parameters": given.settings, "node": given.node, **_read(given)}
+        config = configuration.load(given.config, given.settings)
+        request = {
+            "do": "reload",
+            "parameters": given.settings,
+            "node": given.node,
+            "configuration": configuration.packed(config),
+            "hostname": hostname.resolve(config),
+        }
         client.ask(request, places.socket, _patience(given))
+    except (configuration.ConfigurationError, configuration.ParameterError) as error:
+        return [str(error)]
     except client.Refused as error:
         return [f"the helper refuses the parameters: {error}"]
     except client.Unanswered as error:
         return [f"the helper did not take the parameters: {error.why}"]
     return []
-
-
-def _read(given: Invocation) -> dict[str, object]:
-    """All that the configuration is made from, read here as root: the helper may have given up that right. Empty where
-    it cannot be read; the helper then says what is wrong with it, and everything stays as it was."""
-    from heartbeat import configuration, hostname  # nothing that stop or monitor should depend on
-
-    try:
-        config = configuration.load(given.config, given.settings)
-        return {"configuration": configuration.packed(config), "hostname": hostname.resolve(config)}
-    except (configuration.ConfigurationError, configuration.ParameterError, OSError):
-        return {}

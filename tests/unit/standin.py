@@ -1,4 +1,5 @@
-"""Stands in for the helper, as far as the agent can see it; --config names a JSON file that says how it behaves.
+"""Stands in for the helper, as far as the agent can see it; --config names a file, empty but for a comment that
+says in JSON how it behaves.
 
 Not a test: the tests of the agent start it as a process.
 """
@@ -12,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-behaviour = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_bytes())
+behaviour = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_bytes().lstrip(b"# "))
 run = behaviour["run"]
 if "--check" in sys.argv:
     print(behaviour.get("finding", "all is well"))
