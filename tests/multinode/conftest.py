@@ -1,4 +1,4 @@
-"""One cluster of four for all of these tests; each leaves it as it found it: online, the resource running everywhere."""
+"""One cluster of four for all of these tests; each leaves it as it found it: online, the resource on every node."""
 from __future__ import annotations
 
 import pytest

@@ -2,9 +2,11 @@
 is watched over, and what it says of its node is seen by all."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+from datetime import datetime
 
 import pytest
 
@@ -66,19 +68,24 @@ def guest(cluster):
 def test_a_reloaded_parameter_reaches_every_helper_and_no_guest_is_forgotten(quartet, guest):
     n1 = quartet["n1"]
 
-    def row() -> list[str]:
-        """The guest in the operator's table, without the moment of its last answer."""
-        lines = [line.split() for line in n1.run("masakari-qga", "status").stdout.splitlines()]
-        found = next((words for words in lines if words[:1] == [guest.uuid]), [])
-        return [*found[:4], *found[5:]]
-    until(lambda: "healthy" in row(), "the guest to be healthy", 60, 0.3)
-    before, pids = row(), helpers(quartet, *EVERYWHERE)
+    def known() -> dict[str, object]:
+        """The guest in the operator's status, without the moment of its last answer."""
+        guests = json.loads(n1.run("masakari-qga", "status", "--json").stdout)["guests"]
+        assert [it["uuid"] for it in guests] == [guest.uuid]
+        guests[0].pop("last_answer")
+        return guests[0]
+    until(lambda: known()["state"] == "healthy", "the guest to be healthy", 60, 0.3, (AssertionError,))
+    before, pids = known(), helpers(quartet, *EVERYWHERE)
     n1.pcs("resource", "update", RESOURCE, "interval=3")
     try:
         for member in quartet:
             until(lambda member=member: "reloaded; changed: watch.interval" in member.log(),
                   f"the helper of {member.name} to take the new interval")
-        assert row() == before
+        after = known()
+        # A date of whole seconds, made from a time that is not: it may be the next one's.
+        since = [datetime.fromisoformat(it.pop("since")).timestamp() for it in (before, after)]
+        assert (after, abs(since[1] - since[0]) <= 1) == (before, True)
+        assert after["armed"] is True
         assert helpers(quartet, *EVERYWHERE) == pids
         for name in EVERYWHERE:
             assert [task for task, _ in quartet.operations(name)].count("start") == 1
