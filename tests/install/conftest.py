@@ -29,7 +29,7 @@ def deb() -> Path:
 
 
 @pytest.fixture(scope="session")
-def rpm() -> Path:
+def rpm_package() -> Path:
     return BUILD / f"masakari-qga-{heartbeat.__version__}-1.noarch.rpm"
 
 
@@ -40,7 +40,7 @@ def older_deb() -> Path:
 
 
 @pytest.fixture(scope="session")
-def older_rpm() -> Path:
+def older_rpm_package() -> Path:
     return _built("rpm", f"masakari-qga-{OLDER}-1.noarch.rpm")
 
 

@@ -61,7 +61,7 @@ def test_its_files_are_roots_and_what_is_secret_is_not_for_others(installed):
     secret = {
         CONFIG: "-rw-r----- root:root",
         "/var/lib/masakari-qga": "drwx------ root:root",
-        "/var/log/masakari-qga": "drwxr-x--- root:root",
+        "/var/log/masakari-qga": "drwxr-x--- root:masakari-qga",
     }
     for path in filter(None, own):
         if path in modes:
@@ -149,12 +149,36 @@ def test_man_shows_all_three_pages(installed):
         assert shown.stderr == "", page
 
 
+def test_the_helpers_user_is_in_the_groups_that_it_needs_and_cannot_log_in(installed):
+    assert set(installed.run("id", "--name", "--groups", "masakari-qga").stdout.split()) == {
+        "masakari-qga", "libvirt", "haclient"}
+    assert installed.run("getent", "passwd", "masakari-qga").stdout.strip().endswith(":/nonexistent:/usr/sbin/nologin")
+
+
+def test_libvirt_that_comes_later_lets_the_helper_in_too_and_keeps_its_group(suite, deb):
+    system = root.clean(suite)
+    system.apt("install", *system.put(deb))
+    system.apt("install", "libvirt-daemon-system", "libvirt-daemon-driver-qemu")
+    assert {"libvirt", "haclient"} <= set(system.run("id", "--name", "--groups", "masakari-qga").stdout.split())
+    system.apt("purge", "masakari-qga")
+    assert system.run("getent", "group", "libvirt").stdout
+    system.apt("purge", "libvirt-daemon*")
+    system.apt("install", *system.put(deb))
+    system.apt("purge", "masakari-qga")
+    assert not system.run("getent", "group", "libvirt", check=False).stdout
+
+
 def test_logrotate_takes_the_log(installed):
     system = installed.above()
     log = system.path / "var/log/masakari-qga/helper.log"
     log.write_text("a line\n")
+    log.chmod(0o600)
+    system.run("chown", "masakari-qga:masakari-qga", "/var/log/masakari-qga/helper.log")
+    before = log.stat()
     system.run("logrotate", "--force", "/etc/logrotate.d/masakari-qga")
-    assert (log.read_text(), log.stat().st_mode & 0o777) == ("", 0o640)
+    after = log.stat()
+    assert after.st_ino != before.st_ino
+    assert (after.st_size, after.st_mode, after.st_uid) == (0, before.st_mode, before.st_uid)
     assert log.with_name("helper.log.1").read_text() == "a line\n"
 
 
@@ -163,6 +187,7 @@ def test_installed_run_and_purged_it_leaves_nothing(bare, deb):
     before, people = system.files(), accounts(system)
     system.run("dpkg", "--install", *system.put(deb))
     system.run(AGENT, "start", OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
+    system.run("pgrep", "--euid", "masakari-qga", "--full", "/usr/lib/masakari-qga/heartbeat")
     assert (system.path / "var/lib/masakari-qga/ledger.sqlite").exists()
     system.run(AGENT, "stop", OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
     system.run("dpkg", "--remove", "masakari-qga")
