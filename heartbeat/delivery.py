@@ -161,15 +161,12 @@ class Courier:
     def _attempt(self, delivery: Delivery) -> bool:
         """Whether it was delivered."""
         wait = self._wait_of(delivery)
-        self._used_at = self._clock()
-        failure = self._backend.prepare()
-        if failure is not None:
-            self._whole(failure)
-            return False
-        answer = self._ask(delivery.incident.id)
-        if answer != STANDS:
-            seconds = AFTER_GONE if answer == GONE else AFTER_NOT_NOW
-            self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
+        if wait is AT_ONCE:
+            # It loads while the cluster is asked. One that is held may be so for hours, and is begun only once.
+            self._used_at = self._clock()
+            self._backend.begin()
+        # First, so that what is held costs no login; and last, so that nothing has happened since.
+        if not (self._stands(delivery, wait) and self._prepared() and self._stands(delivery, wait)):
             return False
         if wait.renew:
             self._ledger.renewed(delivery.id, self._wall())
@@ -177,10 +174,10 @@ class Courier:
         attempt = self._ledger.attempt(delivery.id)
         if attempt is None:
             return False
-        number, uuid, verdict = delivery.incident.id, delivery.incident.uuid, delivery.incident.verdict
-        _, generated_time, resend, previous = attempt
-        report = Report(number, uuid, verdict, generated_time, self._hostname(), resend, previous)
-        outcome = self._backend.deliver(report)
+        it, (_, generated_time, resend, previous) = delivery.incident, attempt
+        outcome = self._backend.deliver(
+            Report(it.id, it.uuid, it.verdict, generated_time, self._hostname(), resend, previous)
+        )
         self._used_at = self._clock()
         if isinstance(outcome, Later):
             self._postpone(delivery, outcome)
@@ -188,15 +185,28 @@ class Courier:
         self._accept(delivery, outcome)
         return True
 
-    def _ask(self, incident: int) -> str:
+    def _prepared(self) -> bool:
+        self._used_at = self._clock()
+        failure = self._backend.prepare()
+        if failure is not None:
+            self._whole(failure)
+        return failure is None
+
+    def _stands(self, delivery: Delivery, wait: Wait) -> bool:
+        """Whether the incident is still so; if not, the delivery waits."""
         try:
-            return self._confirm(incident)
+            answer = self._confirm(delivery.incident.id)
         except TimeoutError:
-            return NOT_NOW
+            answer = NOT_NOW
+        if answer == STANDS:
+            return True
+        seconds = AFTER_GONE if answer == GONE else AFTER_NOT_NOW
+        self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
+        return False
 
     def _accept(self, delivery: Delivery, outcome: Delivered) -> None:
         name = outcome.reference or "an earlier attempt had arrived"
-        log.info("%s: %s reported: %s", self.name, _called(delivery), name)
+        log.info("%s: %s reported: %s", self.name, delivery.called, name)
         self._accepted[delivery.id] = (self._wall(), outcome.reference)
         self._waits.pop(delivery.id, None)
         self._record()
@@ -218,7 +228,7 @@ class Courier:
         else:
             self._well()
             if outcome.reason != (before.reason or delivery.error):
-                log.warning("%s: %s is not reported yet: %s", self.name, _called(delivery), outcome.reason)
+                log.warning("%s: %s is not reported yet: %s", self.name, delivery.called, outcome.reason)
         self._ledger.postponed(delivery.id, outcome.reason, outcome.uncertain)
 
     def _whole(self, failure: Later) -> None:
@@ -247,8 +257,3 @@ class Courier:
         elif self._used_at is not None:
             seconds = min(seconds, self._used_at + IDLE - now)
         return min(max(seconds, 0.0), LOOK_AGAIN)
-
-
-def _called(delivery: Delivery) -> str:
-    incident = delivery.incident
-    return f"incident {incident.id} ({incident.verdict}, guest {incident.uuid})"

@@ -56,6 +56,11 @@ class Delivery(NamedTuple):
     attempts: int
     error: str
 
+    @property
+    def called(self) -> str:
+        """What it is called in the log."""
+        return f"incident {self.incident.id} ({self.incident.verdict}, guest {self.incident.uuid})"
+
 
 class Attempt(NamedTuple):
     """An attempt that is about to be made, already on disk.
