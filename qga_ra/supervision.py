@@ -22,6 +22,7 @@ from qga_ra.parameters import Invocation
 # All that the helper gets to see of ours: Pacemaker's own environment has proxies and Python paths from anywhere.
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 OWN_CODES = (1, 2, 4, 5, 6)  # of the helper; anything else it may die with is a 1
+PATIENCE = 1.0  # s for the end of what was killed and may be left
 PAUSE = 0.05  # s between two looks at something that cannot be waited for
 
 
@@ -211,6 +212,7 @@ def stop(places: Places, kill_at: float, end: float) -> None:
 def _end(pids: list[int], places: Places, kill_at: float, end: float) -> None:
     with contextlib.ExitStack() as stack:
         alive: dict[int, int] = {}
+        leaders: set[int] = set()
         for pid in pids:
             try:
                 handle = os.pidfd_open(pid)
@@ -220,6 +222,7 @@ def _end(pids: list[int], places: Places, kill_at: float, end: float) -> None:
             # From here on the handle means one process for ever. It is the right one only if it is so *now*.
             if holder.holds(pid, places.lock):
                 alive[handle] = pid
+                leaders |= {pid} & {_session(pid)}  # one that was started by hand is in the session of a terminal
         _signal(alive, signal.SIGTERM)
         # A stopped process never sees a TERM. Nor may it be continued: its next act could be a report hours old.
         _signal({handle: pid for handle, pid in alive.items() if _state(pid) == "T"}, signal.SIGKILL)
@@ -230,6 +233,33 @@ def _end(pids: list[int], places: Places, kill_at: float, end: float) -> None:
             pid = next(iter(alive.values()))
             why = f"the helper, process {pid}, survives KILL in state {_state(pid)}"
             raise Failure(GENERIC, f"{why}: it hangs in the kernel; see /proc/{pid}/stack, reboot if it stays")
+    _sweep(leaders, min(end, time.monotonic() + PATIENCE))
+
+
+def _sweep(leaders: set[int], until: float) -> None:
+    """Ends what a helper that was killed has left: commands that hang, a sender in the middle of a report.
+
+    They are known by its session, which no other process can have as long as one of them is there.
+    """
+    leaders = {pid for pid in leaders if _state(pid) in "?ZX"}
+    with contextlib.ExitStack() as stack:
+        left: dict[int, int] = {}
+        for pid in [int(name) for name in os.listdir(holder.PROC) if name.isdigit()] if leaders else []:
+            if _session(pid) in leaders - {pid}:
+                with contextlib.suppress(OSError):
+                    handle = os.pidfd_open(pid)
+                    stack.callback(os.close, handle)
+                    if _session(pid) in leaders:  # it is still the one that was seen
+                        left[handle] = pid
+        _signal(left, signal.SIGKILL)
+        _wait(left, until)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
 
 
 def _state(pid: int) -> str:

@@ -50,6 +50,7 @@ def act(action: str, *, within: Sequence[str] = (), seconds: int = BUDGET, umask
         **parameters: str) -> Outcome:
     """Runs the agent as Pacemaker's executor does, which would kill it after `seconds`. within: a command that runs
     it."""
+    before = Node.helpers()
     environment = {**PATH, "OCF_ROOT": "/usr/lib/ocf", "OCF_RESOURCE_INSTANCE": RESOURCE,
                    "OCF_RESKEY_CRM_meta_timeout": str(seconds * 1000),
                    **{f"OCF_RESKEY_{name}": value for name, value in parameters.items()}}
@@ -64,6 +65,9 @@ def act(action: str, *, within: Sequence[str] = (), seconds: int = BUDGET, umask
             agent.communicate()
             raise AssertionError(f"{action} took longer than Pacemaker would have given it") from None
     until(lambda: not session(agent.pid), "what the agent has killed to be gone", 5)
+    if action == "stop" and agent.returncode == 0:
+        for helper in before:       # it leads a session of its own
+            assert session(helper) == []
     for helper in Node.helpers():
         assert __file__ not in opened(helper)
     reason = said.rpartition(REASON)[2].splitlines()[0] if REASON in said else ""
@@ -202,6 +206,25 @@ def test_whatever_umask_it_is_given_its_files_are_nobody_elses(node, tidy, umask
         assert path.stat().st_mode & 0o027 == 0, path
         assert path.stat().st_mode & 0o600 == 0o600, path
     assert act("stop", umask=umask).code == 0
+
+
+def test_two_resources_and_two_instances_on_a_node_share_one_helper(node, tidy):
+    """Whoever stops one of them stops it for all, until the next monitor of another finds it gone."""
+    node.create("op", "monitor", "interval=2s", "timeout=20s")
+    try:
+        pid = node.helper()
+        node.cluster.pcs("resource", "create", "second", "ocf:masakari:qga", "clone", "globally-unique=true",
+                         "clone-node-max=2", "clone-max=2", "--wait=60")
+        started = [it.id for it in node.cluster.resources() if it.role == "Started"]
+        assert sorted(started) == [RESOURCE, "second:0", "second:1"]
+        assert node.helpers() == [node.helper()] == [pid]
+        assert node.cluster.failures() == []
+        node.cluster.pcs("resource", "delete", "second", "--force")
+        node.wait_helper(other_than=pid)
+        node.wait_attribute("qga-state", "ok")
+        assert len(node.helpers()) == 1
+    finally:
+        node.discard()
 
 
 # Storage

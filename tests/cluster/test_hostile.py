@@ -1,4 +1,4 @@
-"""A guest whose owner chose its name to do harm fails: it is reported like any other, its name text wherever it goes."""
+"""A guest whose owner chose its name to do harm fails: it is reported like any other, its name text wherever it is."""
 from __future__ import annotations
 
 import os

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,8 @@ os.ftruncate(lock, 0)
 os.write(lock, f"{os.getpid()} {started} 0.1.0\n".encode())
 if behaviour.get("leave_to_child") and os.fork():
     os._exit(0)
+if behaviour.get("child"):
+    subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL)
 if behaviour.get("hang"):
     time.sleep(600)
 path = f"{run}/control.sock"
