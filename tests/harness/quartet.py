@@ -131,10 +131,10 @@ class Quartet:
         return [(done.get("task", ""), done.get("rc", "")) for done in shown.iterfind(path)]
 
     def _seen(self, at: str) -> ElementTree.Element:
-        def look() -> ElementTree.Element | None:
+        def look() -> list[ElementTree.Element]:
             ran = self[at].run("crm_mon", "-1", "-A", "--output-as=xml")
-            return ElementTree.fromstring(ran.stdout) if ran.returncode == 0 else None
-        return until(look, f"crm_mon of {at} to answer")
+            return [ElementTree.fromstring(ran.stdout)] if ran.returncode == 0 else []
+        return until(look, f"crm_mon of {at} to answer")[0]
 
     @staticmethod
     def _wire(member: Member) -> None:
