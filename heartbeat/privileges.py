@@ -1,7 +1,8 @@
 """As whom the helper runs. It begins as root, takes what only root can have (lock, control socket, files of others),
 and then becomes a user of its own, for good: a fault in what reads a guest's words is then not one of root's.
 
-Whoever may write to libvirt can do with the guests what root can; this protects the rest of the host.
+It keeps such a fault small; it is no wall around a helper that somebody has taken over: libvirt and Pacemaker let the
+members of their groups do most of what root can.
 """
 
 from __future__ import annotations

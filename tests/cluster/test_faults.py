@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.harness.cell import USER
 from tests.harness.cluster import PATH, pids
 from tests.harness.endpoint_http import Fault
 from tests.harness.guests import boot
@@ -328,16 +329,19 @@ def test_a_log_that_cannot_be_written_changes_nothing(node, tidy, to):
 
 
 def test_a_log_that_is_rotated_as_the_package_says_goes_on(node, tidy):
-    """By the helper's user, in the directory that is its own."""
+    """In a directory of root's, the next file made for whom the old one was, as logrotate does it."""
     folder = Path("/var/log/masakari-qga")
     folder.mkdir(mode=0o750)
-    shutil.chown(folder, "masakari-qga", "masakari-qga")
+    shutil.chown(folder, "root", USER)
     node.configure(log={"to": folder / "helper.log"}, **SECTIONS)
     assert act("start").code == 0
     until(lambda: "began" in (folder / "helper.log").read_text(), "the log to begin")
     (folder / "helper.log").rename(folder / "helper.log.1")
+    (folder / "helper.log").touch(0o600)
+    shutil.chown(folder / "helper.log", USER, USER)
     assert act("reload-agent", timeout="3").code == 0
-    until((folder / "helper.log").exists, "the log to be begun anew")
+    until(lambda: "reloaded" in (folder / "helper.log").read_text(), "the log to go on")
+    assert (folder / "helper.log.1").owner() == USER
     assert act("stop").code == 0
     shutil.rmtree(folder)
 

@@ -124,6 +124,15 @@ def test_the_ledger_is_its_own_and_lock_and_socket_are_roots(by_hand):
     assert owners(Path(LOG)) == {(USER, "-rw-------")}
 
 
+def test_a_look_at_the_ledger_by_root_leaves_nothing_of_roots_in_it(node, by_hand):
+    os.kill(by_hand(), signal.SIGKILL)
+    until(lambda: not node.helpers(), "the helper to be gone")
+    looked = node.command("incidents")
+    assert (looked.returncode, "read from" in looked.stderr) == (0, True)
+    assert {path.owner() for path in STATE.glob("ledger.sqlite*")} == {USER}
+    is_confined(by_hand())
+
+
 def test_nobody_but_root_sees_its_memory_or_talks_to_it(by_hand):
     pid = by_hand()
     as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
@@ -161,7 +170,7 @@ def test_it_stays_root_where_its_user_may_not_connect_to_libvirt_and_watches_all
         socket.chmod(mode)
 
 
-def test_it_stays_root_where_it_could_not_get_to_its_ledger_or_write_its_log(node, by_hand):
+def test_it_stays_root_where_it_could_not_get_to_its_ledger_or_log_or_certificates(node, by_hand):
     private = Path("/run/private")
     private.mkdir(mode=0o700)
     stays_root(node, by_hand(state={"directory": private / "state"}), f"user {USER} may not use {private}, to lead to")
@@ -170,6 +179,11 @@ def test_it_stays_root_where_it_could_not_get_to_its_ledger_or_write_its_log(nod
     log.touch(0o600)
     is_root(by_hand(log={"to": log}))
     until(lambda: f"may not use {log}, to write the log" in log.read_text(), "the log to say so")
+    assert node.agent("stop").returncode == 0
+    authority = private / "authority.pem"
+    authority.touch()
+    stays_root(node, by_hand(masakari={**SECTIONS["masakari"], "cafile": authority}),
+               f"user {USER} may not use {authority}, to read what proves")
     shutil.rmtree(private)
 
 
