@@ -53,7 +53,7 @@ test-install: tools deb rpm ## both packages in fresh systems of Debian 12 and 1
 	unshare --mount --pid --fork --kill-child --mount-proc --propagation private $(PYTEST) tests/install $(ARGS)
 
 .PHONY: test-cluster
-test-cluster: install-deb ## three cluster nodes and a remote one, lost, cut off, killed and reloaded (some 5 minutes)
+test-cluster: install-deb ## three cluster nodes and a remote one, lost, cut off, killed and reloaded (some 2 minutes)
 	@tests/tools.sh remote
 	$(CELL) $(PYTEST) tests/multinode $(ARGS)
 

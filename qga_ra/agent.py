@@ -48,8 +48,8 @@ def stop(given: Invocation, places: Places) -> int:
         if os.path.isdir(places.run):
             try:
                 stack.enter_context(supervision.exclusive(f"{places.run}/agent.lock", given.until(0.3)))
-            except Failure as failure:
-                warn(f"{failure.reason}; stopping nevertheless")
+            except (Failure, OSError) as error:
+                warn(f"{error}; stopping nevertheless")
         supervision.stop(places, given.until(2 / 3), given.until(0.9))
         try:
             os.unlink(places.socket)

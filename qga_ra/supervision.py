@@ -18,6 +18,7 @@ from heartbeat import settings
 from qga_ra import holder
 from qga_ra.errors import GENERIC, INSTALLED, Failure
 from qga_ra.parameters import Invocation
+from qga_ra.process import Process, alive, session, sweep
 
 # All that the helper gets to see of ours: Pacemaker's own environment has proxies and Python paths from anywhere.
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
@@ -108,7 +109,11 @@ def launch(places: Places, given: Invocation) -> None:
         finally:
             os.close(done)
             os.close(words)
-        _await(process, ready, places, given)
+        try:
+            _await(process, ready, places, given)
+        except OSError:
+            _kill(process)
+            raise
         process.returncode = 0  # no longer ours; init reaps it
     except OSError as error:
         raise Failure(GENERIC, f"the helper cannot be started: {error.strerror}") from None
@@ -211,74 +216,25 @@ def stop(places: Places, kill_at: float, end: float) -> None:
 
 def _end(pids: list[int], places: Places, kill_at: float, end: float) -> None:
     with contextlib.ExitStack() as stack:
-        alive: dict[int, int] = {}
-        leaders: set[int] = set()
+        helpers: list[Process] = []
         for pid in pids:
-            try:
-                handle = os.pidfd_open(pid)
-            except ProcessLookupError:
-                continue
-            stack.callback(os.close, handle)
-            # From here on the handle means one process for ever. It is the right one only if it is so *now*.
-            if holder.holds(pid, places.lock):
-                alive[handle] = pid
-                leaders |= {pid} & {_session(pid)}  # one that was started by hand is in the session of a terminal
-        _signal(alive, signal.SIGTERM)
-        # A stopped process never sees a TERM. Nor may it be continued: its next act could be a report hours old.
-        _signal({handle: pid for handle, pid in alive.items() if _state(pid) == "T"}, signal.SIGKILL)
-        _wait(alive, min(kill_at, end))
-        _signal(alive, signal.SIGKILL)
-        _wait(alive, end)
-        if alive:
-            pid = next(iter(alive.values()))
-            why = f"the helper, process {pid}, survives KILL in state {_state(pid)}"
-            raise Failure(GENERIC, f"{why}: it hangs in the kernel; see /proc/{pid}/stack, reboot if it stays")
-    _sweep(leaders, min(end, time.monotonic() + PATIENCE))
-
-
-def _sweep(leaders: set[int], until: float) -> None:
-    """Ends what a helper that was killed has left: commands that hang, a sender in the middle of a report.
-
-    They are known by its session, which no other process can have as long as one of them is there.
-    """
-    leaders = {pid for pid in leaders if _state(pid) in "?ZX"}
-    with contextlib.ExitStack() as stack:
-        left: dict[int, int] = {}
-        for pid in [int(name) for name in os.listdir(holder.PROC) if name.isdigit()] if leaders else []:
-            if _session(pid) in leaders - {pid}:
-                with contextlib.suppress(OSError):
-                    handle = os.pidfd_open(pid)
-                    stack.callback(os.close, handle)
-                    if _session(pid) in leaders:  # it is still the one that was seen
-                        left[handle] = pid
-        _signal(left, signal.SIGKILL)
-        _wait(left, until)
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
-
-
-def _state(pid: int) -> str:
-    now = holder.status(pid)
-    return now.state if now else "?"
-
-
-def _signal(alive: dict[int, int], number: signal.Signals) -> None:
-    for handle in alive:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(handle, number)
-
-
-def _wait(alive: dict[int, int], until: float) -> None:
-    """Until all have ended, which removes them from `alive`, or until that moment."""
-    poll = select.poll()
-    for handle in alive:
-        poll.register(handle, select.POLLIN)
-    while alive and time.monotonic() < until:
-        for handle, _ in poll.poll(max(1.0, (until - time.monotonic()) * 1000)):
-            poll.unregister(handle)
-            del alive[handle]
+            with contextlib.suppress(ProcessLookupError):
+                process = stack.enter_context(Process(pid))
+                # From here on it is one and the same. It is the right one only if it is so *now*.
+                if holder.holds(pid, places.lock):
+                    helpers.append(process)
+        # One that was started by hand is in the session of a terminal.
+        sessions = {process.pid for process in helpers if session(process.pid) == process.pid}
+        for process in helpers:
+            process.signal(signal.SIGTERM)
+            # A stopped process never sees a TERM. Nor may it be continued: its next act could be a report hours old.
+            if process.state == "T":
+                process.signal(signal.SIGKILL)
+        left = alive(helpers, min(kill_at, end))
+        for process in left:
+            process.signal(signal.SIGKILL)
+        for process in alive(left, end):
+            why = f"the helper, process {process.pid}, survives KILL in state {process.state}"
+            reason = f"{why}: it hangs in the kernel; see /proc/{process.pid}/stack, reboot if it stays"
+            raise Failure(GENERIC, reason)
+    sweep(sessions, min(end, time.monotonic() + PATIENCE))

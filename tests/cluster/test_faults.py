@@ -169,6 +169,17 @@ def test_a_node_that_can_start_no_process_says_so_and_stops_all_the_same(node, t
     assert node.helpers() == []
 
 
+@pytest.mark.parametrize(("calls", "error"), [
+    ("flock", "ENOLCK"), ("pidfd_open", "ENOSYS"), ("pidfd_open", "EMFILE"), ("pidfd_open", "ENOMEM"),
+    ("pidfd_send_signal", "EPERM"), ("poll", "ENOMEM"), ("unlink,unlinkat", "EROFS"), ("pipe2", "EMFILE"),
+    ("socket", "ENOMEM"), ("getsid", "EPERM"), ("wait4,waitid", "ECHILD"), ("fchmod", "EPERM"),
+])
+def test_a_stop_succeeds_whatever_the_kernel_refuses_it(node, helper, calls, error):
+    assert act("stop", within=injected(calls, error)).code == 0
+    assert node.helpers() == []
+    assert act("monitor").code == 7
+
+
 @pytest.mark.parametrize("most", [6, 8, 12, 20])
 def test_with_hardly_any_descriptors_a_start_works_or_says_so_and_a_stop_works(node, tidy, most):
     few = ["prlimit", f"--nofile={most}:{most}"]
