@@ -59,11 +59,12 @@ class Questions:
         asker, number = askers[slot], random.getrandbits(31)
         began = time.monotonic()
         try:
-            domain = asker.lookupByUUIDString(uuid)
+            domain = asker.domain(uuid)
             began = time.monotonic()
             reply = libvirt_qemu.qemuAgentCommand(domain, question(number), timeout, 0)
         except libvirt.libvirtError as error:
-            if not asker.isAlive():
+            asker.forget(uuid)
+            if not asker.connection.isAlive():
                 self._link.lost(asker)
             failure = Failure(error.get_error_code() or 0, error.get_error_domain() or 0)
             return read_failure(failure, time.monotonic() - began, timeout)
