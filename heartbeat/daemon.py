@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -30,12 +32,26 @@ log = logging.getLogger(__name__)
 
 # Turns of about a second after which holds by hand are read again: they end by wall time, which may be set back.
 HOLDS_AGAIN = 60
+FILES, FEWEST_FILES = 4096, 64  # open at a time: usual are thirty
+# A user has its processes counted as root has not, and a limit of the cluster's service may end whoever lives for long.
+LIMITS = {
+    resource.RLIMIT_NOFILE: FILES,
+    **dict.fromkeys(
+        (resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_DATA),
+        resource.RLIM_INFINITY,
+    ),
+}
 
 
 def run(config: Configuration, node: str, directory: str) -> int:
     """Watch until told to stop; returns the exit code. node: this node's name in the cluster, "" if there is none.
     directory: for the lock and the control socket."""
     _detach()
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < FEWEST_FILES:  # libvirt's library would abort some day
+        why = f"{files} open files are too few; raise LimitNOFILE of the cluster's service to {FEWEST_FILES} or more"
+        print(why, file=sys.stderr, flush=True)
+        return DIED
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
         lock = Lock(os.path.join(directory, "lock"), __version__)
@@ -174,7 +190,12 @@ def wall() -> str:
 
 
 def _detach() -> None:
-    """What a caller may have left us with: its directory, umask, ignored and blocked signals."""
+    """What a caller may have left us with: its directory, umask, limits, ignored and blocked signals."""
+    for limit, wanted in LIMITS.items():
+        for most in (wanted, resource.getrlimit(limit)[1]):  # a container may not let us beyond what it set
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(limit, (most, most))
+                break
     os.chdir("/")
     os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -83,9 +83,9 @@ def test_it_is_reported_and_its_name_is_text_wherever_it_goes(resource, failed):
     assert not PROOF.exists()
     # Kept exactly, as data; what is shown is printable ASCII, a line for a line.
     with sqlite3.connect(f"file:{LEDGER}?mode=ro", uri=True) as ledger:
-        kept = [row[0] for row in ledger.execute("SELECT name FROM incident")]
+        kept = dict(ledger.execute("SELECT uuid, name FROM incident"))
     ledger.close()
-    assert sorted(kept) == sorted(NAMES)
+    assert [kept[guest.uuid] for guest in failed] == list(NAMES)
     assert sorted(it["name"] for it in resource.status()["guests"]) == sorted(NAMES)
     shown = [resource.command(*words).stdout for words in
              (("status",), ("status", "--json"), ("incidents",), ("incidents", "--json"),
