@@ -33,6 +33,16 @@ def dpkg(*words: str) -> subprocess.CompletedProcess[str]:
                           capture_output=True, text=True)
 
 
+@pytest.fixture
+def older():
+    assert dpkg("--install", OLDER).returncode == 0
+
+
+@pytest.fixture
+def newer():
+    assert dpkg("--install", NEWER).returncode == 0
+
+
 class Monitors:
     """Monitors the resource all the time, as Pacemaker does every few seconds: use around what must not disturb it."""
 
@@ -59,7 +69,7 @@ class Monitors:
             self.done += 1
 
 
-def test_an_upgrade_leaves_helper_and_guest_alone_and_a_restart_brings_the_new_version(resource, guest):  # noqa: F811
+def test_an_upgrade_leaves_helper_and_guest_alone_and_a_restart_brings_the_new_version(older, resource, guest):  # noqa: F811
     first = resource.helper()
     assert resource.status()["version"] == INSTALLED
     with Monitors(resource) as monitors:
@@ -90,7 +100,7 @@ def test_an_upgrade_leaves_helper_and_guest_alone_and_a_restart_brings_the_new_v
     assert len(resource.endpoint.attempts) == 1
 
 
-def test_a_step_back_leaves_the_helper_alone_too_and_its_ledger_is_still_read(resource, guest):  # noqa: F811
+def test_a_step_back_leaves_the_helper_alone_too_and_its_ledger_is_still_read(newer, resource, guest):  # noqa: F811
     first = resource.helper()
     assert dpkg("--install", OLDER).returncode == 0
     assert f"helper {__version__} is running, {INSTALLED} is installed" in resource.agent("monitor").stderr
