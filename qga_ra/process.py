@@ -55,6 +55,28 @@ class Process:
                 os.kill(self.pid, number)
 
 
+def note(path: str, pid: int) -> None:
+    """Writes down who has been started, for a stop after we were killed: the helper takes a while to get to its lock.
+
+    It is no failure if that cannot be: a helper whose starter is gone ends by itself before it is ready.
+    """
+    now = holder.status(pid)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        file = os.open(path, flags, 0o600)
+        try:
+            os.write(file, f"{pid} {now.started if now else 0}\n".encode())
+        finally:
+            os.close(file)
+
+
+def noted(path: str) -> list[int]:
+    """The process that was written down there, if it is still the same one and alive."""
+    found = holder.record(path)
+    now = holder.status(found[0]) if found else None
+    return [found[0]] if found and now and now.started == found[1] and now.state not in GONE else []
+
+
 def session(pid: int) -> int:
     """The session of a process, -1 if that cannot be known."""
     try:

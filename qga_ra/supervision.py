@@ -18,7 +18,7 @@ from heartbeat import settings
 from qga_ra import holder
 from qga_ra.errors import GENERIC, INSTALLED, Failure
 from qga_ra.parameters import Invocation
-from qga_ra.process import Process, alive, session, sweep
+from qga_ra.process import Process, alive, note, noted, session, sweep
 
 # All that the helper gets to see of ours: Pacemaker's own environment has proxies and Python paths from anywhere.
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
@@ -42,6 +42,11 @@ class Places:
     @property
     def socket(self) -> str:
         return f"{self.run}/control.sock"
+
+    @property
+    def starting(self) -> str:
+        """Who has been started and has not said yet that it is ready: pid and start time, as in the lock."""
+        return f"{self.run}/starting"
 
     @property
     def stderr(self) -> str:
@@ -109,11 +114,15 @@ def launch(places: Places, given: Invocation) -> None:
         finally:
             os.close(done)
             os.close(words)
+        note(places.starting, process.pid)
         try:
             _await(process, ready, places, given)
         except OSError:
             _kill(process)
             raise
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(places.starting)
         process.returncode = 0  # no longer ours; init reaps it
     except OSError as error:
         raise Failure(GENERIC, f"the helper cannot be started: {error.strerror}") from None
@@ -199,7 +208,7 @@ def stop(places: Places, kill_at: float, end: float) -> None:
     """
     unknown_since = None
     while True:
-        pids = holder.holders(places.lock)
+        pids = [*holder.holders(places.lock), *noted(places.starting)]
         if pids:
             _end(pids, places, kill_at, end)
             unknown_since = None
@@ -221,7 +230,7 @@ def _end(pids: list[int], places: Places, kill_at: float, end: float) -> None:
             with contextlib.suppress(ProcessLookupError):
                 process = stack.enter_context(Process(pid))
                 # From here on it is one and the same. It is the right one only if it is so *now*.
-                if holder.holds(pid, places.lock):
+                if holder.holds(pid, places.lock) or pid in noted(places.starting):
                     helpers.append(process)
         # One that was started by hand is in the session of a terminal.
         sessions = {process.pid for process in helpers if session(process.pid) == process.pid}

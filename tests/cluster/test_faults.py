@@ -155,6 +155,19 @@ def test_a_helper_that_cannot_be_killed_fails_its_stop_before_the_timeout_and_wi
     assert act("stop").code == 0
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_start_that_is_killed_before_the_helper_is_ready_leaves_none(node, tidy, stopped):
+    """Before it has its lock no stop can know it. It ends by itself when it would say that it is ready."""
+    environment = {**PATH, "OCF_ROOT": "/usr/lib/ocf", "OCF_RESOURCE_INSTANCE": RESOURCE}
+    with subprocess.Popen([AGENT, "start"], env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as agent:
+        pid = until(Node.helpers, "a helper", 20, 0.001)[0]
+        os.killpg(agent.pid, signal.SIGKILL)        # as Pacemaker does after the timeout
+    assert not stopped or act("stop").code == 0
+    until(lambda: not session(pid), "the helper to end", 20)
+    assert act("monitor").code == 7
+
+
 @pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM"])
 def test_a_node_that_can_start_no_process_says_so_and_stops_all_the_same(node, tidy, error):
     nothing = injected("clone,clone3,fork,vfork", error)
