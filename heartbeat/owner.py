@@ -153,8 +153,9 @@ class Owner:
                     return
                 self._handle(message)
             now = self._clock()
-            for uuid in self.guests.wake(now, self.fitness, self.timing):
-                self._plan(uuid, now)
+            if self.guests.next_at() <= now:
+                for uuid in self.guests.wake(now, self.fitness, self.timing):
+                    self._plan(uuid, now)
             self._put_questions(now)
             self.progress = now
             if now >= turned + TURN:

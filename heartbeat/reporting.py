@@ -36,6 +36,7 @@ class Reporting:
         self._sender = Sender(sender.connection(config))
         self._attributes: Attributes | None = None
         self._config, self._node = config, node
+        self._seen: tuple[object, ...] = ()
         self._shown: tuple[str, Sequence[str], bool] = ("starting", (), False)
 
     @property
@@ -69,16 +70,21 @@ class Reporting:
 
     def show(self, guests: Guests, link: str, condition: Condition, held: str) -> None:
         """How things are. link: why libvirt cannot be reached; held: why the cluster wants no recovery here."""
-        failed, suspended = guests.failed(), len(guests.suspended())
         courier = self._courier
         error = courier.trouble if courier else None
+        failed, suspended = guests.failed(), guests.suspended()
+        # In nearly every turn of the loop all is as it was.
+        seen = (guests.trouble, failed, suspended, link, condition.trouble, condition.breaker, held, error)
+        if seen == self._seen:
+            return
+        self._seen = seen
         reasons = [
             f"ledger: {guests.trouble}" if guests.trouble else "",
             f"libvirt: {link}" if link else "",
             "" if link else condition.trouble,
             f"held: {held}" if held else "",
             "failed" if failed else "",
-            f"{suspended} suspended, needs a human" if suspended else "",
+            f"{len(suspended)} suspended, needs a human" if suspended else "",
             f"{courier.name}: {error}" if courier and error else "",
         ]
         state = "; ".join(reason for reason in reasons if reason) or "ok"
