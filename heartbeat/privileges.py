@@ -52,8 +52,9 @@ ROOT = User("root", 0, 0, (0,))
 
 def confine() -> None:
     """For any process of ours: no core, which would hold credentials, and nothing that it executes gains rights."""
-    _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    _prctl(PR_SET_DUMPABLE, 0)
+    for option, value in ((PR_SET_NO_NEW_PRIVS, 1), (PR_SET_DUMPABLE, 0)):
+        with contextlib.suppress(OSError):  # whatever keeps us from it, a filter of system calls, is as good
+            _prctl(option, value)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -81,6 +82,9 @@ def drop(config: Configuration, run_directory: str = "") -> Standing:
             raise Unfit(trouble)
         if run_directory:
             _hand_over(config, run_directory, user)
+            trouble = foreign(config, user)
+            if trouble:
+                raise Unfit(trouble)
         _become(user)
     except (Unfit, OSError) as error:
         if run_directory:
@@ -97,6 +101,8 @@ def find(name: str) -> User:
         entry = pwd.getpwnam(name)
     except KeyError:
         raise Unfit(f"user {plain(name)} of state.user does not exist; reinstall the package, or create it") from None
+    if entry.pw_uid == 0:
+        raise Unfit(f"user {plain(name)} of state.user is root by another name")
     groups = os.getgrouplist(name, entry.pw_gid)
     for group in GROUPS:
         with contextlib.suppress(KeyError):  # neither libvirt nor Pacemaker here: nothing to belong to
@@ -121,6 +127,17 @@ def obstacle(config: Configuration, user: User) -> str:
         for path, mode, purpose in needed:
             if not os.access(path, mode, effective_ids=True) and (path == PROC or _there(path)):
                 return f"user {user.name} may not use {path}, to {purpose}"
+    return ""
+
+
+def foreign(config: Configuration, user: User) -> str:
+    """A part of the ledger that this user cannot write, as after a copy was put back, "" if there is none."""
+    state = config.text("state.directory")
+    with _as(user), contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(state):
+            if name.startswith(KEPT) and not os.access(f"{state}/{name}", os.R_OK | os.W_OK, effective_ids=True):
+                path = plain(f"{state}/{name}")
+                return f"user {user.name} may not write {path}; run: chown {user.name}: {path}"
     return ""
 
 

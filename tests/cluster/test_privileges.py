@@ -238,6 +238,18 @@ def test_a_ledger_of_roots_is_taken_over_and_given_back_and_nothing_that_was_sli
             path.unlink()
 
 
+def test_a_ledger_that_was_put_back_by_root_is_used_by_root_until_it_is_given_to_the_user(node, by_hand):
+    is_confined(by_hand())
+    assert node.agent("stop").returncode == 0
+    ledger = STATE / "ledger.sqlite"
+    shutil.chown(ledger, "root", "root")
+    is_root(by_hand())
+    why = f"the helper runs as root: user {USER} may not write {ledger}; run: chown {USER}: {ledger}"
+    until(lambda: why in node.log(), "the log to say so")
+    assert node.agent("stop").returncode == 0
+    is_confined(by_hand())      # root had the directory, and gave all of its own in it
+
+
 def test_a_stopped_helper_leaves_no_socket_though_it_could_not_remove_it(node, by_hand):
     by_hand()
     assert node.agent("stop").returncode == 0
@@ -246,9 +258,14 @@ def test_a_stopped_helper_leaves_no_socket_though_it_could_not_remove_it(node, b
 
 
 def test_a_check_looks_as_the_user_and_says_as_whom(node):
+    shutil.rmtree(RUN, ignore_errors=True)
+    for path in STATE.iterdir():
+        path.unlink()
+    os.chown(STATE, 0, 0)       # as the package leaves it
+    STATE.chmod(0o700)
     assert f"ok     the helper runs as user {USER}" in node.command("check").stdout
-    before = {path: path.stat().st_mode for path in (RUN.parent, STATE)}
-    assert {path: path.stat().st_mode for path in before} == before
+    assert owners(STATE) == {("root", "drwx------")}
+    assert not RUN.exists()
 
 
 def test_the_password_is_nowhere_but_in_its_file(resource, password):
