@@ -121,7 +121,7 @@ def obstacle(config: Configuration, user: User) -> str:
         *((path, os.W_OK, "connect to libvirt; see unix_sock_group of its configuration") for path in LIBVIRT),
         *((path, os.R_OK, "read what proves Masakari's identity or ours") for path in _certificates(config)),
     ]
-    if log.startswith("/"):
+    if log.startswith("/") and not _givable(log, ROOT.uid):  # where a look finds one of root's, a start hands it over
         needed.append((log, os.W_OK, "write the log; give it to this user, or use /var/log/masakari-qga"))
     with _as(user):
         for path, mode, purpose in needed:
@@ -178,13 +178,12 @@ def _make_ways(config: Configuration, user: User) -> None:
         os.makedirs(os.path.dirname(config.text("state.directory")), exist_ok=True)
     finally:
         os.umask(before)
-    if config.text("log.to").startswith("/"):
-        try:
-            file = os.open(config.text("log.to"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError:
-            return  # there already, or it cannot be: a log that cannot be written stops nobody
-        os.fchown(file, user.uid, user.gid)
-        os.close(file)
+    log = config.text("log.to")
+    if log.startswith("/"):
+        # One that is there already may be of a helper that was root; it cannot be made: that stops nobody.
+        with contextlib.suppress(OSError):
+            os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        _give(log, None, ROOT.uid, user)
 
 
 def _hand_over(config: Configuration, run_directory: str, user: User) -> None:
@@ -210,18 +209,27 @@ def _hand_over(config: Configuration, run_directory: str, user: User) -> None:
         os.close(directory)
 
 
-def _give(name: str, directory: int, owner: int, user: User) -> None:
+def _give(name: str, directory: int | None, owner: int, user: User) -> None:
+    """If it is as we make them: nobody else's in any way, and known by no other name."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         file = os.open(name, flags, dir_fd=directory)
     except OSError:
         return
     try:
-        found = os.fstat(file)
-        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == owner:
+        if _givable(file, owner):
             os.fchown(file, user.uid, user.gid)
     finally:
         os.close(file)
+
+
+def _givable(file: int | str, owner: int) -> bool:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return False
+    private = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
+    return private and found.st_nlink == 1 and found.st_uid == owner
 
 
 def _become(user: User) -> None:

@@ -176,7 +176,7 @@ def test_it_stays_root_where_it_could_not_get_to_its_ledger_or_log_or_certificat
     stays_root(node, by_hand(state={"directory": private / "state"}), f"user {USER} may not use {private}, to lead to")
     assert node.agent("stop").returncode == 0
     log = Path("/var/log/roots.log")
-    log.touch(0o600)
+    log.touch(0o640)        # others read it: it is not of an earlier helper
     is_root(by_hand(log={"to": log}))
     until(lambda: f"may not use {log}, to write the log" in log.read_text(), "the log to say so")
     assert node.agent("stop").returncode == 0
@@ -218,14 +218,15 @@ def test_a_reload_finds_what_only_root_can_read(node, by_hand):
     assert node.helper() == pid
 
 
-def test_a_ledger_of_roots_is_taken_over_and_given_back_and_nothing_that_was_slipped_in(node, by_hand):
+def test_ledger_and_log_of_roots_are_taken_over_and_nothing_that_was_slipped_in(node, by_hand):
     precious = STATE / "precious"
     precious.write_text("root's")
+    Path(LOG).unlink()
     is_root(by_hand(state={"user": "root"}))
-    assert STATE.owner() == "root"
+    assert (STATE.owner(), Path(LOG).owner()) == ("root", "root")
     assert node.agent("stop").returncode == 0
     is_confined(by_hand())
-    assert owners(STATE / "ledger.sqlite") == {(USER, "-rw-------")}
+    assert owners(STATE / "ledger.sqlite", Path(LOG)) == {(USER, "-rw-------")}
     assert node.agent("stop").returncode == 0
     os.link(precious, STATE / "ledger.sqlite.hard")
     (STATE / "ledger.sqlite.soft").symlink_to(precious)
@@ -261,7 +262,9 @@ def test_a_check_looks_as_the_user_and_says_as_whom(node):
     shutil.rmtree(RUN, ignore_errors=True)
     for path in STATE.iterdir():
         path.unlink()
-    os.chown(STATE, 0, 0)       # as the package leaves it
+    os.chown(STATE, 0, 0)       # as the package leaves it, and a log of an earlier version
+    Path(LOG).unlink(missing_ok=True)
+    Path(LOG).touch(0o600)
     STATE.chmod(0o700)
     assert f"ok     the helper runs as user {USER}" in node.command("check").stdout
     assert owners(STATE) == {("root", "drwx------")}
