@@ -14,7 +14,7 @@ import os
 import pwd
 import resource
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from heartbeat.configuration import Configuration
@@ -114,12 +114,14 @@ def find(name: str) -> User:
 def obstacle(config: Configuration, user: User) -> str:
     """What this user cannot do and the helper must, "" if there is nothing. Raises OSError."""
     state, log = config.text("state.directory"), config.text("log.to")
+    api = (config.api.get(name, "") for name in ("cafile", "certfile", "keyfile"))
+    certificates = (config.text("masakari.cafile"), *api)
     needed: list[tuple[str, int, str]] = [
         (os.path.dirname(state), os.X_OK, "lead to the ledger; see state.directory"),
         (os.path.abspath(__file__), os.R_OK, "read its own code"),
         (PROC, os.R_OK, "see QEMU's processes; mount /proc with gid= of a group of this user, or without hidepid"),
         *((path, os.W_OK, "connect to libvirt; see unix_sock_group of its configuration") for path in LIBVIRT),
-        *((path, os.R_OK, "read what proves Masakari's identity or ours") for path in _certificates(config)),
+        *((path, os.R_OK, "read what proves Masakari's identity or ours") for path in certificates if path),
     ]
     if log.startswith("/") and not _givable(log, ROOT.uid):  # where a look finds one of root's, a start hands it over
         needed.append((log, os.W_OK, "write the log; give it to this user, or use /var/log/masakari-qga"))
@@ -145,16 +147,9 @@ def _there(path: str) -> bool:
     """Whether it is the permission that is missing, and not the file; a directory that hides it says so as well."""
     try:
         os.stat(path)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
-
-
-def _certificates(config: Configuration) -> Iterable[str]:
-    api = [config.api.get(name, "") for name in ("cafile", "certfile", "keyfile")]
-    return [path for path in (config.text("masakari.cafile"), *api) if path]
 
 
 @contextlib.contextmanager
