@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +13,13 @@ from tests.cluster.conftest import node, resource  # noqa: F401  fixtures
 from tests.harness.cluster import PATH
 from tests.harness.guests import boot
 from tests.harness.node import AGENT, CONFIG, RESOURCE
-from tests.harness.pages import CONFIGURATION, RUN, blocks
+from tests.harness.pages import CONFIGURATION, RUN, Block, blocks
+from tests.harness.wait import until
+
+ALERTS = Path("/var/log/pacemaker/qga-alerts.log")
 
 
-def run(page: str, **variables: str) -> None:
+def run(page: str, **variables: str) -> Iterator[Block]:
     """Every block that is meant to, in the page's order, by a shell that stops at the first failure."""
     for block in blocks(page):
         if block.fate == RUN:
@@ -24,11 +29,6 @@ def run(page: str, **variables: str) -> None:
             print(f"--- {where}: {shell.returncode}\n{shell.stdout}{shell.stderr}")
             assert shell.returncode == 0, where
         yield block
-
-
-def drain(steps) -> None:
-    for _ in steps:
-        pass
 
 
 @pytest.fixture
@@ -41,7 +41,11 @@ def guest(resource):  # noqa: F811
 
 @pytest.mark.skipif("NEWER" in os.environ, reason="for a root where the package is installed")
 def test_operating(resource, guest):  # noqa: F811
-    drain(run("operating", GUEST=guest.uuid))
+    for block in run("operating", GUEST=guest.uuid):
+        if "select_attributes" in block.text:
+            resource.run("attrd_updater", "--name", "qga-state", "--update", "tried")
+            until(lambda: "qga-state" in ALERTS.read_text(), "an alert for our attribute")
+            assert all("qga-" in line for line in ALERTS.read_text().splitlines())
     assert resource.state(guest.uuid) == "healthy"
     assert resource.status()["holds"] == []
     assert resource.cluster.failures() == []
@@ -49,7 +53,7 @@ def test_operating(resource, guest):  # noqa: F811
 
 @pytest.mark.skipif("NEWER" in os.environ, reason="for a root where the package is installed")
 def test_migrating(resource):  # noqa: F811
-    drain(run("migrating"))
+    assert [block for block in run("migrating") if block.fate == RUN]
 
 
 @pytest.mark.skipif("NEWER" not in os.environ, reason="for a root where the package is not installed")
