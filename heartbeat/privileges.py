@@ -25,6 +25,8 @@ CAPABILITIES = 64  # as many as the kernel's masks have room for
 # Groups whose members libvirt and Pacemaker serve. polkit asks the user database, so to add them here is not enough.
 GROUPS = ("libvirt", "haclient")
 LIBVIRT = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
+# What proves to a libvirt that is not reached by its socket who we are.
+PROOFS = ("/etc/libvirt/auth.conf", "/etc/pki/libvirt/private/clientkey.pem")
 PROC = "/proc/1/stat"  # of a process of root's, as QEMU's may be; hidden with hidepid
 KEPT = "ledger.sqlite"
 
@@ -116,11 +118,15 @@ def obstacle(config: Configuration, user: User) -> str:
     state, log = config.text("state.directory"), config.text("log.to")
     api = (config.api.get(name, "") for name in ("cafile", "certfile", "keyfile"))
     certificates = (config.text("masakari.cafile"), *api)
+    transport = config.text("libvirt.connection_uri").partition(":")[0].partition("+")[2]
+    if transport not in ("", "unix", "tcp", "tls"):
+        return f"what lets root connect to libvirt by {transport} is not user {user.name}'s"
     needed: list[tuple[str, int, str]] = [
         (os.path.dirname(state), os.X_OK, "lead to the ledger; see state.directory"),
         (os.path.abspath(__file__), os.R_OK, "read its own code"),
         (PROC, os.R_OK, "see QEMU's processes; mount /proc with gid= of a group of this user, or without hidepid"),
         *((path, os.W_OK, "connect to libvirt; see unix_sock_group of its configuration") for path in LIBVIRT),
+        *((path, os.R_OK, "prove to libvirt who asks") for path in PROOFS if transport),
         *((path, os.R_OK, "read what proves Masakari's identity or ours") for path in certificates if path),
     ]
     if log.startswith("/") and not _givable(log, ROOT.uid):  # where a look finds one of root's, a start hands it over

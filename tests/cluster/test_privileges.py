@@ -170,6 +170,21 @@ def test_it_stays_root_where_its_user_may_not_connect_to_libvirt_and_watches_all
         socket.chmod(mode)
 
 
+def test_it_stays_root_where_only_root_can_prove_to_libvirt_who_asks(node, by_hand):
+    secret = Path("/etc/libvirt/auth.conf")
+    secret.touch(0o600)
+    try:
+        stays_root(node, by_hand(libvirt={"connection_uri": "qemu+tcp://127.0.0.1/system"}),
+                   f"user {USER} may not use {secret}, to prove to libvirt who asks")
+        assert node.agent("stop").returncode == 0
+        stays_root(node, by_hand(libvirt={"connection_uri": "qemu+ssh://127.0.0.1/system"}),
+                   "what lets root connect to libvirt by ssh is not")
+        assert node.agent("stop").returncode == 0
+        is_confined(by_hand())      # by its socket it needs none
+    finally:
+        secret.unlink()
+
+
 def test_it_stays_root_where_it_could_not_get_to_its_ledger_or_log_or_certificates(node, by_hand):
     private = Path("/run/private")
     private.mkdir(mode=0o700)
