@@ -13,10 +13,10 @@ import grp
 import os
 import pwd
 import resource
-import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from heartbeat.belongings import KEPT, ROOT, Unfit, User, givable, hand_over, make_ways
 from heartbeat.configuration import Configuration
 from heartbeat.settings import plain
 
@@ -28,11 +28,6 @@ LIBVIRT = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 # What proves to a libvirt that is not reached by its socket who we are.
 PROOFS = ("/etc/libvirt/auth.conf", "/etc/pki/libvirt/private/clientkey.pem")
 PROC = "/proc/1/stat"  # of a process of root's, as QEMU's may be; hidden with hidepid
-KEPT = "ledger.sqlite"
-
-
-class Unfit(Exception):
-    """The user cannot do the helper's work. The text says why and what to do, for people."""
 
 
 class Standing(NamedTuple):
@@ -40,16 +35,6 @@ class Standing(NamedTuple):
 
     text: str
     unwanted: bool = False
-
-
-class User(NamedTuple):
-    name: str
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-
-
-ROOT = User("root", 0, 0, (0,))
 
 
 def confine() -> None:
@@ -73,25 +58,25 @@ def drop(config: Configuration, run_directory: str = "") -> Standing:
         return Standing(f"the helper runs as uid {os.geteuid()}, since it was started so")
     if name in ("", ROOT.name):
         if run_directory:
-            _hand_over(config, run_directory, ROOT)
+            hand_over(config, run_directory, ROOT)
         return Standing("the helper runs as root, as state.user says")
     try:
         user = find(name)
         if run_directory:
-            _make_ways(config, user)
+            make_ways(config, user)
         trouble = obstacle(config, user)
         if trouble:
             raise Unfit(trouble)
         if run_directory:
-            _hand_over(config, run_directory, user)
+            hand_over(config, run_directory, user)
             trouble = foreign(config, user)
             if trouble:
                 raise Unfit(trouble)
         _become(user)
     except (Unfit, OSError) as error:
         if run_directory:
-            with contextlib.suppress(OSError):
-                _hand_over(config, run_directory, ROOT)
+            with contextlib.suppress(OSError, Unfit):
+                hand_over(config, run_directory, ROOT)
         why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         return Standing(f"the helper runs as root: {why}", unwanted=True)
     return Standing(f"the helper runs as user {user.name}, uid {user.uid}, without any capability")
@@ -129,7 +114,7 @@ def obstacle(config: Configuration, user: User) -> str:
         *((path, os.R_OK, "prove to libvirt who asks") for path in PROOFS if transport),
         *((path, os.R_OK, "read what proves Masakari's identity or ours") for path in certificates if path),
     ]
-    if log.startswith("/") and not _givable(log, ROOT.uid):  # where a look finds one of root's, a start hands it over
+    if log.startswith("/") and not givable(log, ROOT.uid):  # where a look finds one of root's, a start hands it over
         needed.append((log, os.W_OK, "write the log; give it to this user, or use /var/log/masakari-qga"))
     with _as(user):
         for path, mode, purpose in needed:
@@ -170,67 +155,6 @@ def _as(user: User) -> Iterator[None]:
         os.seteuid(0)
         os.setegid(0)
         os.setgroups(groups)
-
-
-def _make_ways(config: Configuration, user: User) -> None:
-    """What only root can make: the directory above the ledger's, and the log file. Raises OSError."""
-    before = os.umask(0o022)
-    try:
-        os.makedirs(os.path.dirname(config.text("state.directory")), exist_ok=True)
-    finally:
-        os.umask(before)
-    log = config.text("log.to")
-    if log.startswith("/"):
-        # One that is there already may be of a helper that was root; it cannot be made: that stops nobody.
-        with contextlib.suppress(OSError):
-            os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        _give(log, None, ROOT.uid, user)
-
-
-def _hand_over(config: Configuration, run_directory: str, user: User) -> None:
-    """Gives the ledger to the user, and lets it see, but not change, what is in the run directory."""
-    os.chown(run_directory, 0, user.gid)
-    os.chmod(run_directory, 0o750 if user.uid else 0o700)
-    state = config.text("state.directory")
-    if user.uid:
-        os.makedirs(state, 0o700, exist_ok=True)
-    elif not os.path.isdir(state):
-        return
-    directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Its owner may have put there anything, a link to a file of somebody else too: only its own becomes another's.
-        owner = os.fstat(directory).st_uid
-        if owner == user.uid:
-            return
-        for name in os.listdir(directory):
-            if name.startswith(KEPT):
-                _give(name, directory, owner, user)
-        os.fchown(directory, user.uid, user.gid)
-    finally:
-        os.close(directory)
-
-
-def _give(name: str, directory: int | None, owner: int, user: User) -> None:
-    """If it is as we make them: nobody else's in any way, and known by no other name."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        file = os.open(name, flags, dir_fd=directory)
-    except OSError:
-        return
-    try:
-        if _givable(file, owner):
-            os.fchown(file, user.uid, user.gid)
-    finally:
-        os.close(file)
-
-
-def _givable(file: int | str, owner: int) -> bool:
-    try:
-        found = os.stat(file)
-    except OSError:
-        return False
-    private = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
-    return private and found.st_nlink == 1 and found.st_uid == owner
 
 
 def _become(user: User) -> None:

@@ -15,7 +15,7 @@ from tests.harness.cell import USER
 from tests.harness.cluster import PATH
 from tests.harness.node import AGENT, CONFIG, RUN
 
-STATE = Path("/var/lib/masakari-qga/state")
+STATE = Path("/run/ledgers/state")
 SECTIONS = {"state": {"directory": STATE}}      # one that the helper has to make
 REASON = "ocf-exit-reason:"
 

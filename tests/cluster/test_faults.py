@@ -23,7 +23,7 @@ from tests.harness.node import AGENT, CONFIG, LOG, RESOURCE, RUN, Node
 from tests.harness.wait import until
 
 SECTIONS = {"watch": {"interval": 2, "timeout": 1, "silence": 12}}
-STATE = Path("/var/lib/masakari-qga/state")
+STATE = Path("/run/ledgers/state")
 DISK = Path("/run/disk")
 FREEZER, PIDS = Path("/sys/fs/cgroup/freezer"), Path("/sys/fs/cgroup/pids")
 REASON = "ocf-exit-reason:"

@@ -234,8 +234,6 @@ def test_a_reload_finds_what_only_root_can_read(node, by_hand):
 
 
 def test_ledger_and_log_of_roots_are_taken_over_and_nothing_that_was_slipped_in(node, by_hand):
-    precious = STATE / "precious"
-    precious.write_text("root's")
     Path(LOG).unlink()
     is_root(by_hand(state={"user": "root"}))
     assert (STATE.owner(), Path(LOG).owner()) == ("root", "root")
@@ -243,6 +241,8 @@ def test_ledger_and_log_of_roots_are_taken_over_and_nothing_that_was_slipped_in(
     is_confined(by_hand())
     assert owners(STATE / "ledger.sqlite", Path(LOG)) == {(USER, "-rw-------")}
     assert node.agent("stop").returncode == 0
+    precious = STATE / "precious"
+    precious.write_text("root's")
     os.link(precious, STATE / "ledger.sqlite.hard")
     (STATE / "ledger.sqlite.soft").symlink_to(precious)
     os.chown(precious, pwd.getpwnam(USER).pw_uid, -1)      # even if the link were the user's
@@ -252,6 +252,15 @@ def test_ledger_and_log_of_roots_are_taken_over_and_nothing_that_was_slipped_in(
     finally:
         for path in (STATE / "ledger.sqlite.hard", STATE / "ledger.sqlite.soft", precious):
             path.unlink()
+
+
+def test_a_directory_that_is_not_the_ledgers_alone_is_not_given_away(node, by_hand):
+    shared = Path("/run/shared")
+    (shared / "of-somebody-else").mkdir(parents=True)
+    stays_root(node, by_hand(state={"directory": shared}), f"{shared} holds other things than the ledger")
+    assert shared.owner() == "root"
+    assert node.agent("stop").returncode == 0
+    shutil.rmtree(shared)
 
 
 def test_a_ledger_that_was_put_back_by_root_is_used_by_root_until_it_is_given_to_the_user(node, by_hand):
