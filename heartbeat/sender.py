@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from heartbeat import privileges
 from heartbeat.backends import Delivered, Later, Outcome, Report
 from heartbeat.settings import printable
 
@@ -193,6 +194,7 @@ def _outcome(line: bytes) -> Outcome | None:
 
 def main() -> None:
     """The child. Reads the options and then requests, each a line, and answers each with a line."""
+    privileges.confine()
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not stand among the answers

@@ -254,6 +254,32 @@ def test_a_stopped_helper_is_killed_without_waiting_for_an_answer_it_cannot_give
     assert end_of(pid) == ""
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_what_a_killed_helper_leaves_behind_is_ended_and_nobody_else(running, places, stranger):
+    pid = running(ignore_term=True, child=True)
+    (child,) = children(pid)
+    assert os.getsid(child) == pid
+    stop(places, patience=0.2)
+    assert (end_of(pid), end_of(child)) == ("", "")
+    assert stranger.poll() is None
+
+
+def test_a_helper_that_was_started_by_hand_does_not_take_its_terminals_session_along(places, behave, stranger):
+    config = behave(child=True)
+    with subprocess.Popen([PYTHON, STANDIN, "--config", config], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        (child,) = children(process.pid)
+        assert os.getsid(process.pid) == os.getsid(0) == os.getsid(stranger.pid)
+        stop(places)
+        assert process.wait(20) is not None
+    assert stranger.poll() is None
+    assert end_of(child) != ""
+    os.kill(child, signal.SIGKILL)
+
+
 def test_a_helper_that_survives_kill_is_reported_in_time_with_its_state(running, places, monkeypatch):
     pid = running()
     monkeypatch.setattr(supervision.signal, "pidfd_send_signal", lambda handle, number: None)
