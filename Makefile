@@ -48,7 +48,7 @@ cluster: install-deb ## tests of the installed package with real corosync and Pa
 
 # In a mount namespace, whose end is the unmounting, and with all that is started in a root.
 .PHONY: test-install
-test-install: tools deb rpm ## both packages in fresh systems of Debian 12 and 13, upgrades and all
+test-install: tools deb rpm ## both packages in fresh systems of Debian 12 and 13, upgrades and all (some 15 minutes)
 	@tests/tools.sh roots
 	unshare --mount --pid --fork --kill-child --mount-proc --propagation private $(PYTEST) tests/install $(ARGS)
 

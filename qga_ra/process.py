@@ -116,6 +116,9 @@ def sweep(sessions: set[int], until: float) -> None:
 
     sessions: of helpers that have ended. No other process can lead one of these as long as somebody is in it.
     """
+    # A leader that lives is another's: its number was free, so nobody was left in the session that had it.
+    ended = ((pid, holder.status(pid)) for pid in sessions)
+    sessions = {pid for pid, now in ended if now is None or now.state in GONE}
     if not sessions:
         return
     with contextlib.ExitStack() as stack:

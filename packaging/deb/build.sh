@@ -9,11 +9,11 @@ out=$(realpath -m "${1:-build}")
 log=$out/deb.log
 mkdir -p "$out"
 rm -rf "$out"/masakari-qga[-_]*.{deb,changes,buildinfo} "$out/deb-tree"
-version=$(packaging/source.sh "$out/deb-tree/source" "${2-}")
+version=$(packaging/deb/source.sh "$out/deb-tree/source" "${2-}")
 tree=$out/deb-tree/masakari-qga-$version
 mv "$out/deb-tree/source" "$tree"
 mv "$tree/packaging/deb" "$tree/debian"
-rm "$tree/debian/build.sh"
+rm "$tree"/debian/{build,source}.sh
 maintainer=$(sed -n 's/^Maintainer: //p' packaging/deb/control)
 # Dated by the revision, so that one revision makes one package, whenever it is built.
 cat > "$tree/debian/changelog" <<END

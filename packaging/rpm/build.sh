@@ -11,7 +11,7 @@ log=$out/rpm.log
 mkdir -p "$out"
 rm -rf "$out"/masakari-qga-*.rpm "$top"
 mkdir -p "$top/SOURCES"
-version=$(packaging/source.sh "$top/source" "${2-}")
+version=$(packaging/deb/source.sh "$top/source" "${2-}")
 mv "$top/source" "$top/masakari-qga-$version"
 export SOURCE_DATE_EPOCH
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)     # one revision makes one package, whenever it is built

@@ -1,9 +1,9 @@
 #!/bin/bash
-# packaging/source.sh DIRECTORY [VERSION]   the tracked files as they are now, committed or not, for a package to be
-# built from. With a VERSION they call themselves that: to try an upgrade there have to be two.
+# packaging/deb/source.sh DIRECTORY [VERSION]   the tracked files as they are now, committed or not, for a package of
+# either kind to be built from. With a VERSION they call themselves that: to try an upgrade there have to be two.
 set -euo pipefail
 directory=$(realpath -m "$1")
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' heartbeat/__init__.py)
 [ -n "$version" ] || { echo "heartbeat/__init__.py: no line __version__ = \"...\"" >&2; exit 1; }
