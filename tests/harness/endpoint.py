@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.harness.endpoint_http import IDENTITY, Attempt, Fault, Server
 from tests.harness.masakari import Masakari
+from tests.harness.masakari_api import Asked, Reply, reply
 from tests.harness.wait import until
 
 
@@ -136,9 +137,9 @@ class Endpoint:
     def hang(self) -> None:
         self._released.wait()
 
-    def post(self, body: bytes) -> tuple[int, dict]:
+    def answer(self, asked: Asked) -> Reply:
         with self._lock:
-            return self.masakari.post(body)
+            return reply(self.masakari, asked)
 
     def record(self, attempt: Attempt) -> None:
         with self._lock:
