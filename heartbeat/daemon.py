@@ -86,10 +86,11 @@ class Helper:
 
         return requests.Node(lambda: self._node, lambda: guests.budget, self._owner.fitness_of, held, wall)
 
-    def _confirm(self, incident: int) -> str:
+    def _confirm(self, incident: int, acts: bool) -> str:
         """In a courier's thread: the cluster's word comes from a command, for which the owner loop has no time."""
-        self._owner.held = self._cluster.held(self._node)
-        return self._owner.confirm(incident)
+        if acts:
+            self._owner.held = self._cluster.held(self._node)
+        return self._owner.confirm(incident, acts)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from heartbeat.backends import Backend, Delivered, Later, Report
-from heartbeat.ledger import DELIVERED, PENDING, Delivery, Ledger, LedgerError
+from heartbeat.backends import Backend, Delivered, Later
+from heartbeat.ledger import CLEARED, DELIVERED, PENDING, Delivery, Ledger, LedgerError
+from heartbeat.owed import called, hopeless, outdated, report
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +85,14 @@ class Courier:
         self._afresh = self._afresh or afresh
         self._wake.set()
 
-    def stop(self, seconds: float = 2.0) -> None:
-        """Ends the thread. A report that has not been answered within `seconds` is cut off, and sent again some day."""
+    def leave(self) -> None:
+        """Begins what stop() ends."""
         self._stopping = True
         self._wake.set()
+
+    def stop(self, seconds: float = 2.0) -> None:
+        """Ends the thread. A report that has not been answered within `seconds` is cut off, and sent again some day."""
+        self.leave()
         if self._thread is not None:
             self._thread.join(seconds)
             if self._thread.is_alive():
@@ -135,7 +140,7 @@ class Courier:
     def step(self) -> float:
         """Attempts all that is due. Returns the seconds until something will be, unless woken. Raises LedgerError."""
         self._record()
-        owed = self._ledger.pending(self.name)
+        owed = self._relevant(self._ledger.pending(self.name))
         self._waits = {delivery.id: self._waits[delivery.id] for delivery in owed if delivery.id in self._waits}
         if self._afresh or not owed:
             self._afresh, self._error, self._failures, self._resume_at = False, None, 0, self._clock()
@@ -147,6 +152,14 @@ class Courier:
             if self._clock() >= self._wait_of(delivery).until and self._attempt(delivery):
                 return 0.0  # the guest's next report, and those that waited for the backend, can go now
         return self._rest(owed)
+
+    def _relevant(self, owed: list[Delivery]) -> list[Delivery]:
+        """What is owed, less what does not matter any more."""
+        old = outdated(owed, self._wall())
+        for delivery in old:
+            log.warning("%s: %s is not told any more: it is too old", self.name, called(delivery))
+            self._ledger.expired(delivery.id, self._wall())
+        return [it for it in owed if it not in old]
 
     def _first_of_each_guest(self, owed: Iterable[Delivery]) -> list[Delivery]:
         """A guest's reports go in their order. Among guests, whoever failed least goes first, then the oldest."""
@@ -166,7 +179,8 @@ class Courier:
         if failure is not None:
             self._whole(failure)
             return False
-        answer = self._ask(delivery.incident.id)
+        # What is over is over: nobody needs to be asked whether it still is.
+        answer = self._ask(delivery.incident.id) if delivery.kind != CLEARED else STANDS
         if answer != STANDS:
             seconds = AFTER_GONE if answer == GONE else AFTER_NOT_NOW
             self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
@@ -176,11 +190,8 @@ class Courier:
             self._waits[delivery.id] = wait._replace(renew=False)
         attempt = self._ledger.attempt(delivery.id)
         if attempt is None:
-            return False
-        number, uuid, verdict = delivery.incident.id, delivery.incident.uuid, delivery.incident.verdict
-        _, generated_time, resend, previous = attempt
-        report = Report(number, uuid, verdict, generated_time, self._hostname(), resend, previous)
-        outcome = self._backend.deliver(report)
+            return delivery.kind == CLEARED  # void, and no obstacle to the guest's next report
+        outcome = self._backend.deliver(report(delivery, attempt, self._hostname()))
         self._used_at = self._clock()
         if isinstance(outcome, Later):
             self._postpone(delivery, outcome)
@@ -196,7 +207,8 @@ class Courier:
 
     def _accept(self, delivery: Delivery, outcome: Delivered) -> None:
         name = outcome.reference or "an earlier attempt had arrived"
-        log.info("%s: %s reported: %s", self.name, _called(delivery), name)
+        word = "reported as over" if delivery.kind == CLEARED else "reported"
+        log.info("%s: %s %s: %s", self.name, called(delivery), word, name)
         self._accepted[delivery.id] = (self._wall(), outcome.reference)
         self._waits.pop(delivery.id, None)
         self._record()
@@ -218,8 +230,11 @@ class Courier:
         else:
             self._well()
             if outcome.reason != (before.reason or delivery.error):
-                log.warning("%s: %s is not reported yet: %s", self.name, _called(delivery), outcome.reason)
+                log.warning("%s: %s is not reported yet: %s", self.name, called(delivery), outcome.reason)
         self._ledger.postponed(delivery.id, outcome.reason, outcome.uncertain)
+        if not outcome.whole and hopeless(delivery, failures):
+            log.warning("%s: %s is not told any more: %s", self.name, called(delivery), outcome.reason)
+            self._ledger.refused(delivery.id, self._wall(), outcome.reason)
 
     def _whole(self, failure: Later) -> None:
         self._failures += 1
@@ -247,8 +262,3 @@ class Courier:
         elif self._used_at is not None:
             seconds = min(seconds, self._used_at + IDLE - now)
         return min(max(seconds, 0.0), LOOK_AGAIN)
-
-
-def _called(delivery: Delivery) -> str:
-    incident = delivery.incident
-    return f"incident {incident.id} ({incident.verdict}, guest {incident.uuid})"

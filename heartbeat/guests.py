@@ -15,8 +15,8 @@ from heartbeat import transitions
 from heartbeat.alarm import Alarms
 from heartbeat.budget import Budget
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, SUSPENDED, Change, Incident
-from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
+from heartbeat.incident import RECOVER, SUSPENDED, Change, Close, Incident
+from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
     Answered,
@@ -51,7 +51,8 @@ class Guests:
     """Every watch, by uuid.
 
     wall: gives UTC now in ISO 8601. ask, look: called with a uuid when the decision wants it. opened: called with each
-    new incident. recipients: action -> backends, read at every step. budget: how often a guest may be recovered.
+    new incident; closed: when one is over. recipients: action -> backends, read at every step. budget: how often a
+    guest may be recovered.
     """
 
     def __init__(
@@ -61,11 +62,12 @@ class Guests:
         ask: Callable[[str], None],
         look: Callable[[str], None],
         opened: Callable[[Incident], None],
-        recipients: Callable[[], Mapping[str, Sequence[str]]],
+        recipients: Callable[[], Recipients],
         budget: Budget,
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._wall, self._ask, self._look, self._opened = ledger, wall, ask, look, opened
-        self._recipients = recipients
+        self._recipients, self._closed = recipients, closed
         self.watches: dict[str, Watch] = {}
         self.trouble = ""  # why the ledger cannot be written, or ""
         self.broken = False  # and only a restart of the helper can help
@@ -125,6 +127,8 @@ class Guests:
         for incident in incidents:
             after = judge(after, Recorded(incident), now, fitness, timing)[0]
             self._opened(incident)
+        if any(isinstance(change, Close) for change in changes):
+            self._closed()
         self._keep(uuid, after, fitness, timing)
         self._carry_out(after, effects)
         if isinstance(observation, Vanished):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from heartbeat.addressees import ADDRESSEES, BACKENDS
 from heartbeat.option import Option
 
 STATE_DIRECTORY = "/var/lib/masakari-qga"
-BACKENDS = ("masakari", "attributes")
 SENSITIVITIES = ("high", "medium", "low")
+
+__all__ = ("BACKENDS", "OPTIONS", "STATE_DIRECTORY")
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -106,49 +108,7 @@ OPTIONS: tuple[Option, ...] = (
         "libvirt", "connection_uri", "string", "qemu:///system",
         reason="libvirt's address. It must be of this host: witnesses are read from /proc.",
     ),
-    Option(
-        "report", "backends", "list", BACKENDS, choices=BACKENDS, reloadable=True, parameter="backends",
-        reason="Who is told of a failed guest.",
-    ),
-    Option(
-        "report", "hostname", "hostname", "", reloadable=True, parameter="hostname",
-        reason="This compute node's name in Masakari, which is Nova's name for it. Empty: [DEFAULT] host of nova.conf,"
-        " or else the host name.",
-    ),
-    Option(
-        "masakari", "credentials", "path", "/etc/masakarimonitors/masakarimonitors.conf",
-        reason="An existing masakarimonitors.conf. Its [api] section is used where auth_url is empty here, and its"
-        " guest_monitoring_* values where this file does not set their counterparts. It need not exist.",
-    ),
-    Option(
-        "masakari", "auth_url", "string", "",
-        reason="Keystone's address, for example https://keystone.example:5000/v3.",
-    ),
-    Option(
-        "masakari", "username", "string", "",
-        reason="A user with the role admin on project_name: Masakari asks for it.",
-    ),
-    Option(
-        "masakari", "password", "string", "", secret=True,
-        reason="The user's password. This is why the file is 0640.",
-    ),
-    Option("masakari", "project_name", "string", "service", reason="The project to which the token is scoped."),
-    Option("masakari", "user_domain_name", "string", "Default", reason="Keystone domain of the user."),
-    Option("masakari", "project_domain_name", "string", "Default", reason="Keystone domain of the project."),
-    Option(
-        "masakari", "region", "string", "",
-        reason="Region whose endpoint is used. Empty: the catalogue's only one.",
-    ),
-    Option(
-        "masakari", "interface", "choice", "public", choices=("public", "internal", "admin"),
-        reason="Which of Masakari's endpoints in the catalogue is used.",
-    ),
-    Option("masakari", "endpoint", "string", "", reason="Masakari's address, if the catalogue's is not to be used."),
-    Option("masakari", "cafile", "path", "", reason="CA certificates for Keystone and Masakari. Empty: the system's."),
-    Option(
-        "masakari", "timeout", "integer", 15, unit="s", low=6, high=120, reloadable=True,
-        reason="Seconds that one request may take. Masakari itself may sleep 5 s before it stores a notification.",
-    ),
+    *ADDRESSEES,
     Option(
         "attributes", "dampening", "integer", 1, unit="s", low=0, high=60, reloadable=True,
         reason="Seconds that the cluster collects changes of our node attributes before it writes them, so that a"

@@ -13,7 +13,7 @@ from heartbeat.condition import Condition, Limits
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
-from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
 from heartbeat.observation import Answered, Asked, Gap
@@ -76,7 +76,7 @@ class Owner:
         self.schedule = Schedule(timing.interval, QUESTIONS)
         self.guests = Guests(
             ledger, wall, lambda uuid: self.schedule.soon(uuid, clock()), self.hypervisor.look,
-            lambda _: reporting.wake(), reporting.recipients, budget,
+            lambda _: reporting.wake(), reporting.recipients, budget, reporting.wake,
         )
         self.condition = Condition(limits, pressure)
         self.held = ""  # why the cluster wants no recovery on this node, or ""
@@ -105,17 +105,20 @@ class Owner:
             raise call.error
         return call.result
 
-    def confirm(self, incident: int) -> str:
-        """From a courier, right before a report: "stands", "not-now" or "gone"."""
+    def confirm(self, incident: int, acts: bool = True) -> str:
+        """From a courier, right before a report: "stands", "not-now" or "gone". acts: whoever is told may recover the
+        guest, so what keeps a recovery back keeps the report back."""
 
         def answer() -> str:
             if self.guests.awaited(incident):
                 return "not-now"
             watch = self.guests.holding(incident)
-            if watch is None:
+            if watch is None or watch.incident is None:
                 return "gone"
-            word = stands(watch, incident, self.fitness_of(watch.guest.uuid))
-            return "not-now" if word == "stands" and (self.timing.observe or self._crowded(incident)) else word
+            fitness = self.fitness_of(watch.guest.uuid)
+            word = stands(watch, incident, fitness if acts else fitness._replace(held=""))
+            recovery = acts and word == "stands" and watch.incident.action == RECOVER
+            return "not-now" if recovery and (self.timing.observe or self._crowded(incident)) else word
 
         return str(self.call(answer))
 

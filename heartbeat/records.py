@@ -6,18 +6,36 @@ helper answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Union
 
 from heartbeat.incident import Incident
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PENDING, DELIVERED, REFUSED, EXPIRED = "pending", "delivered", "refused", "expired"
+# What a report says: that a guest has failed, or that this is over.
+FAILED, CLEARED = "failed", "cleared"
 
 _HOLD = """
 CREATE TABLE hold (
     id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, owner TEXT NOT NULL, reason TEXT NOT NULL,
     begun TEXT NOT NULL, until TEXT NOT NULL, UNIQUE (scope, owner));
+"""
+_DELIVERY = f"""
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    incident_id INTEGER NOT NULL REFERENCES incident (id) ON DELETE CASCADE, backend TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT '{FAILED}' CHECK (kind IN ('{FAILED}', '{CLEARED}')),
+    acts INTEGER NOT NULL DEFAULT 1,       -- 1: the guest may be recovered because of it
+    clears INTEGER NOT NULL DEFAULT 0,     -- 1: this backend is told as well when the incident is over
+    status TEXT NOT NULL CHECK (status IN ('{PENDING}', '{DELIVERED}', '{REFUSED}', '{EXPIRED}')),
+    generated_time TEXT NOT NULL,          -- what a resend must repeat exactly
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sending INTEGER NOT NULL DEFAULT 0,    -- 1 from before an attempt until its result is known, also if we are killed
+    uncertain INTEGER NOT NULL DEFAULT 0,  -- 1: an earlier attempt may have been accepted
+    error TEXT NOT NULL DEFAULT '', reference TEXT NOT NULL DEFAULT '', finished TEXT,
+    UNIQUE (incident_id, backend, kind));
+CREATE INDEX delivery_by_status ON delivery (backend, status);
 """
 SCHEMA = f"""
 CREATE TABLE armed (uuid TEXT PRIMARY KEY, incarnation TEXT NOT NULL) WITHOUT ROWID;
@@ -27,41 +45,57 @@ CREATE TABLE incident (
     opened TEXT NOT NULL, evidence TEXT NOT NULL, closed_at TEXT, closed_why TEXT);
 CREATE UNIQUE INDEX incident_open ON incident (uuid, verdict, incarnation) WHERE closed_at IS NULL;
 CREATE INDEX incident_of_guest ON incident (uuid);
-CREATE TABLE delivery (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    incident_id INTEGER NOT NULL REFERENCES incident (id) ON DELETE CASCADE, backend TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('{PENDING}', '{DELIVERED}', '{REFUSED}', '{EXPIRED}')),
-    generated_time TEXT NOT NULL,          -- what a resend must repeat exactly
-    attempts INTEGER NOT NULL DEFAULT 0,
-    sending INTEGER NOT NULL DEFAULT 0,    -- 1 from before an attempt until its result is known, also if we are killed
-    uncertain INTEGER NOT NULL DEFAULT 0,  -- 1: an earlier attempt may have been accepted
-    error TEXT NOT NULL DEFAULT '', reference TEXT NOT NULL DEFAULT '', finished TEXT,
-    UNIQUE (incident_id, backend));
-CREATE INDEX delivery_by_status ON delivery (backend, status);
-{_HOLD}"""
-# From this version to the next.
-MIGRATIONS = {1: _HOLD}
+{_DELIVERY}{_HOLD}"""
+_KEPT = "id, incident_id, backend, status, generated_time, attempts, sending, uncertain, error, reference, finished"
+# From this version to the next. SQLite cannot change what is unique in a table: it is made anew, and all rows copied.
+MIGRATIONS = {
+    1: _HOLD,
+    2: f"""DROP INDEX delivery_by_status; ALTER TABLE delivery RENAME TO delivery_2; {_DELIVERY}
+        INSERT INTO delivery ({_KEPT}) SELECT {_KEPT} FROM delivery_2; DROP TABLE delivery_2;""",
+}
 
 INCIDENT = ", ".join(f"incident.{column}" for column in Incident.__dataclass_fields__)
-# Of a delivery that was accepted, or may have been: Masakari may be power-cycling the guest because of it.
+# Of a delivery that was accepted, or may have been.
 MAY_HAVE_ARRIVED = f"(status = '{DELIVERED}' OR uncertain OR sending)"
+# The same, of one because of which somebody may be power-cycling the guest.
+MAY_BE_ACTED_ON = f"(acts AND {MAY_HAVE_ARRIVED})"
+
+
+class Recipient(NamedTuple):
+    """A backend that is to be told of an incident. acts: it may recover the guest. clears: it is told as well when the
+    incident is over."""
+
+    name: str
+    acts: bool = True
+    clears: bool = False
+
+
+# A bare name is one that may recover and knows no clearing, as Masakari.
+Recipients = Mapping[str, Sequence[Union[str, Recipient]]]
 
 
 class Delivery(NamedTuple):
-    """A report that one backend still owes. error: why the last attempt failed, or ""."""
+    """A report that one backend still owes. error: why the last attempt failed, or "".
+
+    kind: FAILED or CLEARED. closed, why: when and why the incident was closed, which is what a CLEARED one tells.
+    """
 
     id: int
     incident: Incident
     generated_time: str
     attempts: int
     error: str
+    kind: str = FAILED
+    closed: str = ""
+    why: str = ""
 
 
 class Attempt(NamedTuple):
     """An attempt that is about to be made, already on disk.
 
     uncertain: an earlier attempt with this very generated_time may have been accepted.
-    previous: the latest generated_time of any other report about this guest that may have been accepted, or "".
+    previous: the latest generated_time of any other report with this action about this guest that may have been
+    accepted, or "".
     """
 
     number: int
@@ -71,7 +105,8 @@ class Attempt(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """What has become of an incident's report to one backend. finished: UTC in ISO 8601, None while it is pending."""
+    """What has become of an incident's report to one backend. finished: UTC in ISO 8601, None while it is pending.
+    kind: FAILED or CLEARED."""
 
     backend: str
     status: str
@@ -79,6 +114,7 @@ class Fate(NamedTuple):
     error: str
     reference: str
     finished: str | None
+    kind: str = FAILED
 
 
 class Past(NamedTuple):
@@ -108,7 +144,9 @@ def history(rows: Callable[..., list[Any]], limit: int, guest: str | None = None
 
 def fates(rows: Callable[..., list[Any]], incident: int) -> tuple[Fate, ...]:
     """What has become of one incident's reports. rows: runs one SELECT with its values."""
-    columns = ", ".join(Fate._fields)
+    # The operator's command may read a file that an older helper has left.
+    kinds = rows("SELECT 1 FROM pragma_table_info('delivery') WHERE name = 'kind'")
+    columns = ", ".join(Fate._fields if kinds else Fate._fields[:-1])
     found = rows(f"SELECT {columns} FROM delivery WHERE incident_id = ? ORDER BY id", incident)
     return tuple(Fate(*row) for row in found)
 

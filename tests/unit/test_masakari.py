@@ -53,8 +53,8 @@ def client(endpoint):
 
     yield make
     for masakari in made:
-        if masakari._session:
-            masakari._session.session.close()
+        if masakari._service.session:
+            masakari._service.session.session.close()
 
 
 def report(verdict=HUNG, resend=False, seconds=0.0, previous="", hostname="compute1", uuid=GUEST) -> Report:
