@@ -61,8 +61,9 @@ soak: tools ## everyday life of twenty guests for an hour, with no recovery and 
 	$(CELL) $(PYTHON) -m tests.soak --minutes $(MINUTES)
 
 .PHONY: bench
-bench: install-deb ## what it costs and how fast it is
-	$(CELL) $(PYTHON) -m tests.bench
+bench: install-deb ## what it costs and how fast it is: the table in build/bench.rst (make bench ARGS="hangs harm")
+	$(PYTHON) -m tests.harness.peer
+	$(CELL) $(PYTHON) -m tests.bench $(ARGS)
 
 .PHONY: deb
 deb: ## the Debian package, in build/

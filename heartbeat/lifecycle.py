@@ -44,7 +44,9 @@ def seen(watch: Watch, it: Seen, now: float, fitness: Fitness, timing: Timing) -
     if it.incarnation != watch.incarnation:
         if watch.incident:
             effects.append(Close(watch.incident.id, "the guest was started again"))
-        watch = Watch(it.guest, it.incarnation, now, now, looking=watch.looking)
+        # One that we see for the first time ourselves may have been running for long.
+        started = watch.begun < now
+        watch = Watch(it.guest, it.incarnation, now, now, looking=watch.looking, started=started, boots=watch.boots)
     was, watch = watch.guest.channel, watch._replace(guest=it.guest)
     if it.guest.channel is Channel.ABSENT:
         if watch.incident and watch.incident.verdict not in CERTAIN:
@@ -106,6 +108,7 @@ def rebooted(watch: Watch, _: Rebooted, now: float, fitness: Fitness, timing: Ti
         effects.append(Close(watch.incident.id, "the guest was reset"))
     watch = watch._replace(
         begun=now,
+        started=True,
         armed=False,
         asked=None,
         closed_from=None,

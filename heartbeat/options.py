@@ -28,13 +28,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "watch", "timeout", "integer", 5, unit="s", low=1, high=20, reloadable=True, parameter="timeout",
-        reason="Seconds that a guest's agent may take to answer. libvirt itself waits 5 s after a first silence,"
-        " whatever stands here, so a smaller value only makes the first silence be noticed sooner.",
+        reason="Seconds that a guest's agent may take to answer. One that is known to answer quickly gets less, but 2 s"
+        " at least, for a first question. libvirt itself waits 5 s after a first silence, whatever stands here.",
     ),
     Option(
-        "watch", "silence", "integer", 15, unit="s", low=12, high=3600, reloadable=True,
-        reason="Seconds of silence, in which every other witness is still too, after which a guest counts as hung."
-        " Less than the balloon's reporting period (10 s under Nova) plus one could not be judged.",
+        "watch", "silence", "integer", 15, unit="s", low=6, high=3600, reloadable=True,
+        reason="Seconds of silence, in which every other witness is still too, after which a guest counts as hung. A"
+        " guest whose vCPUs run all the same is judged no sooner than its balloon has missed a report (12 s under"
+        " Nova).",
     ),
     Option(
         "watch", "agent_down", "integer", 60, unit="s", low=5, high=86400, reloadable=True,

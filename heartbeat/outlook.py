@@ -67,7 +67,7 @@ def rule(case: Case) -> str:
         if not fitness.able:
             return f"nobody is judged while we cannot: {fitness.why}"
         seconds = timing.silence * fitness.stretch
-        return f"hung takes {seconds:g} s of silence, two unanswered questions, and every other witness still"
+        return f"hung takes {seconds:g} s of silence in which every other witness is still too"
     return _RULES.get(watch.state, watch.state)
 
 
@@ -95,7 +95,8 @@ def upcoming(case: Case) -> Iterator[str]:
             (late_at(watch, timing), "counts as never-answered {} unless it answers"),
         ]
         if watch.state == SUSPECT and not watch.holds and fitness.able:
-            once_more = " and one more question stays unanswered" if watch.silences < 2 else ""
+            alone = watch.silences < 2 and not watch.guest.balloon_period
+            once_more = " and one more question stays unanswered" if alone else ""
             at = judged_at(watch, timing, fitness.stretch)
             look = look_at(watch, timing, fitness.stretch)
             text = f"counts as {HUNG} {{}} if nothing moves{once_more}"

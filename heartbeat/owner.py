@@ -17,8 +17,10 @@ from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
 from heartbeat.observation import Answered, Asked, Gap
+from heartbeat.patience import answer_limit
 from heartbeat.pressure import Pressure
 from heartbeat.pressure import read as read_pressure
+from heartbeat.probe import Answer
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
 from heartbeat.watch import UNKNOWN, Fitness, Timing, Watch, stands
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 TURN, LATE = 1.0, 3.0
 # States of guests that are known not to answer, and how many intervals pass between two questions to one of them.
 SILENT, ROUNDS = frozenset({HUNG, AGENT_SILENT, QEMU_STUCK}), 3
+# Questions that may be out to guests which left the last one unanswered; two slots stay for all others, which give them
+# back in milliseconds.
+AGAIN = QUESTIONS - 2
 # Messages taken in one turn, so that time is looked at in between.
 BATCH = 200
 
@@ -73,9 +78,9 @@ class Owner:
         self._asleep = suspended()
         self._queue: SimpleQueue[Message | Call | Stop] = SimpleQueue()
         self.hypervisor = hypervisor(self._queue.put)
-        self.schedule = Schedule(timing.interval, QUESTIONS)
+        self.schedule = Schedule(timing.interval, QUESTIONS, AGAIN)
         self.guests = Guests(
-            ledger, wall, lambda uuid: self.schedule.soon(uuid, clock()), self.hypervisor.look,
+            ledger, wall, self._ask_soon, self.hypervisor.look,
             lambda _: reporting.wake(), reporting.recipients, budget, reporting.wake,
         )
         self.condition = Condition(limits, pressure)
@@ -197,7 +202,8 @@ class Owner:
         if isinstance(message, About):
             if isinstance(message.observation, Answered):
                 watch = self.guests.watches.get(message.uuid)
-                self.schedule.returned(message.uuid, now, ROUNDS if watch and watch.state in SILENT else 1)
+                silent = message.observation.answer is Answer.SILENT
+                self.schedule.returned(message.uuid, now, silent, ROUNDS if watch and watch.state in SILENT else 1)
             self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
             self._plan(message.uuid, now)
         elif isinstance(message, Inventory):
@@ -240,7 +246,12 @@ class Owner:
             if uuid is None:
                 return
             self.guests.observe(uuid, Asked(), now, self.fitness, self.timing)
-            self.hypervisor.ask(uuid, now, int(self.timing.timeout))
+            watch = self.guests.watches[uuid]
+            limit = answer_limit(watch.answers, watch.silences > 0, self.timing.timeout, self.fitness.stretch)
+            self.hypervisor.ask(uuid, now, limit)
+
+    def _ask_soon(self, uuid: str) -> None:
+        self.schedule.soon(uuid, self._clock(), self.guests.watches[uuid].silences > 0)
 
 
 def _askable(watch: Watch) -> bool:

@@ -16,71 +16,94 @@ USUAL, SOON, LEAVE = "usual", "soon", "leave"
 class Schedule:
     """Spreads the guests over the interval, and never asks a guest that has not returned the last question.
 
-    interval: seconds between two questions to one guest. slots: questions that may be out at a time.
+    A question to a guest that left the last one unanswered will keep its slot for seconds. It waits for those to guests
+    that may answer, and never takes all slots, so that whoever hangs next is noticed as soon as the first.
+
+    interval: seconds between two questions to one guest. slots: questions that may be out at a time. again: how many of
+    them to guests that were silent before.
     """
 
-    def __init__(self, interval: float, slots: int) -> None:
-        self.interval, self._slots = interval, slots
-        self._waiting = Alarms()
+    def __init__(self, interval: float, slots: int, again: int) -> None:
+        self.interval, self._slots, self._again = interval, slots, again
+        self._waiting, self._waiting_again = Alarms(), Alarms()
+        self._silent: set[str] = set()  # the last question that returned was not answered
         self._asked: dict[str, str] = {}  # question out -> what follows when it returns: usual, soon or leave
         self._free_from = 0.0
 
     def __contains__(self, uuid: str) -> bool:
-        return uuid in self._waiting or self._asked.get(uuid, LEAVE) != LEAVE
+        return uuid in self._queue(uuid) or self._asked.get(uuid, LEAVE) != LEAVE
 
     def add(self, uuid: str, now: float) -> None:
         """Begin to ask a guest, at its own place within the interval. One that is asked already keeps its place."""
         if uuid in self._asked:
             if self._asked[uuid] == LEAVE:
                 self._asked[uuid] = USUAL
-        elif uuid not in self._waiting:
-            self._waiting.set(uuid, now + self._until_place(uuid, now))
+        elif uuid not in self._queue(uuid):
+            self._queue(uuid).set(uuid, now + self._until_place(uuid, now))
 
-    def soon(self, uuid: str, now: float) -> None:
-        """Ask this guest next; if it is being asked, once more when that returns."""
+    def soon(self, uuid: str, now: float, silent: bool = False) -> None:
+        """Ask this guest next; if it is being asked, once more when that returns. silent: it was, and may be still."""
         if uuid in self._asked:
             self._asked[uuid] = SOON
         else:
-            self._waiting.set(uuid, now)
+            self._mark(uuid, silent)
+            self._queue(uuid).set(uuid, now)
 
     def remove(self, uuid: str) -> None:
         """Ask no more. A question that is out occupies its slot until `returned`."""
-        self._waiting.drop(uuid)
+        self._queue(uuid).drop(uuid)
         if uuid in self._asked:
             self._asked[uuid] = LEAVE
+        else:
+            self._silent.discard(uuid)
 
     def take(self, now: float) -> str | None:
         """The guest to be asked now, if there is one and a slot is free. Its question is out until `returned`."""
         if now < self._free_from or len(self._asked) >= self._slots:
             return None
         uuid = self._waiting.take(now)
+        if uuid is None and self._room_again():
+            uuid = self._waiting_again.take(now)
         if uuid is not None:
             self._asked[uuid] = USUAL
             self._free_from = now + GAP
         return uuid
 
-    def returned(self, uuid: str, now: float, rounds: int = 1) -> None:
+    def returned(self, uuid: str, now: float, silent: bool = False, rounds: int = 1) -> None:
         """A question has come back; the guest is asked again at its usual place, or now if `soon` was called meanwhile.
 
-        rounds: intervals until then. Guests that are known not to answer take more, or they would take the slots of
-        those that do.
+        silent: it was not answered. rounds: intervals until then.
         """
         what = self._asked.pop(uuid, LEAVE)
+        self._mark(uuid, silent and what != LEAVE)
         if what == SOON:
-            self._waiting.set(uuid, now)
+            self._queue(uuid).set(uuid, now)
         elif what == USUAL:
             wait = self._until_place(uuid, now) or self.interval
-            self._waiting.set(uuid, now + wait + (rounds - 1) * self.interval)
+            self._queue(uuid).set(uuid, now + wait + (rounds - 1) * self.interval)
 
     def next_at(self) -> float:
         """When `take` is worth calling again; NEVER while every slot is taken or nobody waits."""
         head = self._waiting.next_at()
+        if self._room_again():
+            head = min(head, self._waiting_again.next_at())
         return NEVER if len(self._asked) >= self._slots else max(head, self._free_from)
 
     def due(self, uuid: str) -> float:
         """When this guest is asked next, if a slot is free then; NEVER while a question to it is out, or if it is not
         asked at all."""
-        return self._waiting.at(uuid)
+        return self._queue(uuid).at(uuid)
+
+    def _queue(self, uuid: str) -> Alarms:
+        return self._waiting_again if uuid in self._silent else self._waiting
+
+    def _mark(self, uuid: str, silent: bool) -> None:
+        if silent != (uuid in self._silent):
+            self._queue(uuid).drop(uuid)
+            self._silent ^= {uuid}
+
+    def _room_again(self) -> bool:
+        return sum(uuid in self._silent for uuid in self._asked) < self._again
 
     def _until_place(self, uuid: str, now: float) -> float:
         """Seconds until the guest's own place in the interval, the same place in every round."""

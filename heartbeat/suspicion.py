@@ -8,6 +8,7 @@ from heartbeat.guest import Channel
 from heartbeat.holds import BUSY, DUMP, JOB
 from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, IO_ERROR, NEVER_ANSWERED, QEMU_STUCK, Arm, Close
 from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Sampled, Tick, Warn
+from heartbeat.patience import learn
 from heartbeat.probe import LIFE, Answer
 from heartbeat.watch import (
     HEALTHY,
@@ -46,7 +47,7 @@ def answered(watch: Watch, it: Answered, now: float, fitness: Fitness, timing: T
     elif watch.holds:
         watch = watch._replace(holds=holds.end(watch.holds, BUSY))
     if it.answer is Answer.SILENT:
-        return _silent(watch, it.asked)
+        return _silent(watch, it.asked, now, fitness, timing)
     if it.answer in (Answer.NOT_CONNECTED, Answer.CLOSED):
         return unreachable(watch, it.answer.value, now), []
     # Another client's call, a refusal, a failure of the link: no word about the guest, so its silence starts anew.
@@ -68,7 +69,8 @@ def sampled(watch: Watch, it: Sampled, now: float, fitness: Fitness, timing: Tim
     thawed = watch.last is not None and watch.last.frozen and not it.sample.frozen
     kept = watch.first if watch.first and (watch.first.whole or not it.sample.whole) else it.sample
     first = it.sample if thawed else kept
-    return _weigh(watch._replace(first=first, last=it.sample), now, fitness, timing)
+    steady = None if thawed or it.sample.frozen else watch.steady
+    return _weigh(watch._replace(first=first, last=it.sample, steady=steady), now, fitness, timing)
 
 
 def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) -> Step:
@@ -107,8 +109,11 @@ def unreachable(watch: Watch, why: str, now: float) -> Watch:
     return calm(watch, watch.state if watch.state in (AGENT_DOWN, NEVER_ANSWERED) else rest(watch), why)
 
 
-def assess(testimony: Testimony, last: Sample) -> tuple[str | None, str]:
-    """The verdict on an agent that has been silent for long enough, or None; and the reason, for people."""
+def assess(testimony: Testimony, last: Sample, steady: bool) -> tuple[str | None, str]:  # noqa: PLR0911
+    """The verdict on an agent that has been silent for long enough, or None; and the reason, for people.
+
+    steady: whether nothing has kept the guest from running since its last answer.
+    """
     if testimony.cpu is Cpu.STARVED and not last.stopped:
         # Which also explains the silence of an agent whose kernel gets a word out now and then, and of the monitor.
         return None, "the host does not let the guest run"
@@ -119,12 +124,15 @@ def assess(testimony: Testimony, last: Sample) -> tuple[str | None, str]:
         return AGENT_SILENT, f"the agent is silent, but the guest works: {', '.join(moving)}"
     if testimony.cpu is Cpu.UNSURE:
         return None, "the guest's vCPU threads could not be read"
-    if Says.UNSURE in (testimony.kernel, testimony.disk):
-        return None, "too little is known of the guest's kernel yet"
+    if testimony.disk is Says.UNSURE:
+        return None, "QEMU's monitor could not be asked for the guest's counters"
     if testimony.kernel is Says.STILL and testimony.cpu is not Cpu.WORKING:
         return HUNG, f"agent silent, kernel still, CPU {testimony.cpu.value}"
-    if testimony.kernel is Says.ABSENT and testimony.cpu is Cpu.STILL:
+    # Each of our questions interrupts the guest: whoever lives takes the interrupt, even if its agent is stopped.
+    if testimony.cpu is Cpu.STILL and (testimony.kernel is Says.ABSENT or steady):
         return HUNG, "agent silent, CPU still"
+    if testimony.kernel is Says.UNSURE:
+        return None, "too little is known of the guest's kernel yet"
     return AGENT_SILENT, f"agent silent, CPU {testimony.cpu.value}, kernel {testimony.kernel.value}"
 
 
@@ -135,12 +143,16 @@ def _alive(watch: Watch, answer: Answer, now: float) -> Step:
     armed = watch.armed or answer is Answer.ALIVE
     if armed and not watch.armed:
         effects.append(Arm(watch.guest.uuid, watch.incarnation))
+    booted = answer is Answer.ALIVE and not watch.armed and watch.started
     return watch._replace(
         state=HEALTHY if armed else WAITING,
         detail="" if answer is Answer.ALIVE else answer.value,
         armed=armed,
         answered=now,
         asked=None,
+        steady=now,
+        answers=watch.answers if watch.asked is None else learn(watch.answers, now - watch.asked),
+        boots=learn(watch.boots, now - watch.begun) if booted else watch.boots,
         silent_from=None,
         silences=0,
         first=None,
@@ -152,7 +164,7 @@ def _alive(watch: Watch, answer: Answer, now: float) -> Step:
     ), effects
 
 
-def _silent(watch: Watch, since: float) -> Step:
+def _silent(watch: Watch, since: float, now: float, fitness: Fitness, timing: Timing) -> Step:
     if not watch.armed:
         state = watch.state if watch.state == NEVER_ANSWERED else WAITING
         return watch._replace(state=state, detail="has not answered since it was started"), []
@@ -162,7 +174,8 @@ def _silent(watch: Watch, since: float) -> Step:
     if watch.state not in VERDICTS or watch.state == AGENT_DOWN:
         watch = watch._replace(state=SUSPECT, detail="the agent does not answer")
         effects.append(Ask())
-    if watch.first is None and not watch.looking:
+    awaited = watch.state == SUSPECT and now >= judged_at(watch, timing, fitness.stretch)
+    if (watch.first is None or awaited) and not watch.looking:
         watch = watch._replace(looking=True)
         effects.append(Look())
     return watch, effects
@@ -171,7 +184,7 @@ def _silent(watch: Watch, since: float) -> Step:
 def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     """The samples against the time of the silence: is there a verdict now?"""
     silent_from, first, last = watch.silent_from, watch.first, watch.last
-    if silent_from is None or first is None or last is None or watch.silences < 2:
+    if silent_from is None or first is None or last is None or not watch.silences:
         return watch, []
     if first is last or last.at < judged_at(watch, timing, fitness.stretch):
         return watch, []
@@ -185,8 +198,11 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
         # It is silent all the same: the breaker must not take it for heard because its time begins anew.
         return calm(watch, SUSPECT, f"not judged: {fitness.why}")._replace(silent_from=now), []
     unanswered = None if watch.answered is None else first.at - watch.answered
-    testimony = hear(first, last, watch.guest.balloon_period, unanswered)
-    verdict, reason = assess(testimony, last)
+    testimony = hear(first, last, watch.guest.balloon_period, unanswered, watch.steady)
+    verdict, reason = assess(testimony, last, watch.steady is not None)
+    # One question may get lost. A kernel that stands still says the same; every other witness may just be at rest.
+    if watch.silences < 2 and not (verdict == HUNG and testimony.kernel is Says.STILL):
+        return watch, []
     if verdict is None:
         return watch._replace(state=SUSPECT, detail=f"not judged: {reason}"), []
     evidence: dict[str, object] = {"silent": round(now - silent_from, 1), "questions": watch.silences}

@@ -30,7 +30,7 @@ def facts(watch: Watch, now: float) -> dict[str, Any] | None:
     if first is last:
         return found
     unanswered = None if watch.answered is None else first.at - watch.answered
-    said = hear(first, last, watch.guest.balloon_period, unanswered)
+    said = hear(first, last, watch.guest.balloon_period, unanswered, watch.steady)
     age = round(last.wall - last.balloon, 1) if last.balloon else None
     advanced = bool(first.monitor and last.monitor and last.balloon > first.balloon)
     period = watch.guest.balloon_period

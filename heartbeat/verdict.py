@@ -4,8 +4,8 @@ clock.
 What it promises, checked after every step:
 - A verdict that causes recovery is reached only on an incarnation that has answered, within its budget, on a certain
   fact or on silence; and where silence is the reason, only while we are fit to judge and nothing holds us.
-- `hung` needs two unanswered questions, the time of silence, and a second witness that agrees; whatever moves forbids
-  it.
+- `hung` needs the time of silence, a second witness that agrees, and two unanswered questions, or one if that witness
+  is the kernel; whatever moves forbids it.
 - A guest has at most one open incident, and the same verdict on the same incarnation opens it only once.
 """
 
@@ -90,14 +90,14 @@ def _check_silence(what: str, before: Watch, after: Watch, fitness: Fitness, tim
     if before.holds and after.holds:
         raise Broken(f"{what} under a hold: {after.holds}")
     first, last = after.first, after.last
-    if after.silences < 2 or first is None or last is None or first is last or after.silent_from is None:
+    if not after.silences or first is None or last is None or first is last or after.silent_from is None:
         raise Broken(f"{what} without silence and witnesses")
     if last.at - after.silent_from < timing.silence * fitness.stretch:
         raise Broken(f"{what} before its time")
-    said = hear(first, last, after.guest.balloon_period, None)
+    said = hear(first, last, after.guest.balloon_period, None, after.steady)
     if Says.MOVING in (said.kernel, said.disk, said.net) or said.cpu in (Cpu.WORKING, Cpu.STARVED, Cpu.UNSURE):
         raise Broken(f"{what} against what its witnesses say: {said}")
-    if said.kernel is not Says.STILL and said.cpu is not Cpu.STILL:
+    if said.kernel is not Says.STILL and (said.cpu is not Cpu.STILL or after.silences < 2):
         raise Broken(f"{what} without a second witness")
 
 

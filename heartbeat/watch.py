@@ -10,6 +10,7 @@ from heartbeat.alarm import NEVER
 from heartbeat.guest import Channel, Guest
 from heartbeat.holds import Holds
 from heartbeat.incident import ACTIONS, AGENT_DOWN, CERTAIN, IO_ERROR, NEVER_ANSWERED, RECOVER, Incident
+from heartbeat.patience import Estimate, boot_limit
 from heartbeat.witness import Sample
 
 # States of a guest; beside these each verdict is a state too. People read them in `masakari-qga status`.
@@ -65,7 +66,9 @@ class Watch(NamedTuple):
     """All that the decision knows of one guest. Times are monotonic seconds.
 
     incarnation: names one QEMU process. since: of the state. begun: when it was started or reset, or first seen.
-    armed: this incarnation has answered since.
+    started: that was its start or reset, and we saw it. armed: this incarnation has answered since.
+    answers, boots: what is known of the seconds that it takes to answer, and to boot until it answers.
+    steady: since its last answer nothing that we know of has kept it from running: that answer's time.
     asked: when the question that is out was asked. silent_from: when the first of the unanswered questions was asked.
     first, last: samples since then. looking: a sample is being taken.
     closed_from: since when the agent cannot be reached though the guest runs. panicked: its kernel said so.
@@ -94,11 +97,15 @@ class Watch(NamedTuple):
     panicked: bool = False
     holds: Holds = ()
     incident: Incident | None = None
+    started: bool = False
+    steady: float | None = None
+    answers: Estimate | None = None
+    boots: Estimate | None = None
 
 
 def calm(watch: Watch, state: str, detail: str = "") -> Watch:
     """The watch with its silence so far forgotten."""
-    return watch._replace(state=state, detail=detail, silent_from=None, silences=0, first=None, last=None)
+    return watch._replace(state=state, detail=detail, silent_from=None, silences=0, first=None, last=None, steady=None)
 
 
 def rest(watch: Watch) -> str:
@@ -147,7 +154,7 @@ def late_at(watch: Watch, timing: Timing) -> float:
         return NEVER  # with garbage, which arms nobody
     if watch.incident and watch.incident.verdict in CERTAIN:
         return NEVER  # a worse thing is known of it, which an older word of libvirt's that it runs must not displace
-    return watch.begun + timing.boot
+    return watch.begun + boot_limit(watch.boots, timing.boot)
 
 
 def stalled_at(watch: Watch, timing: Timing) -> float:

@@ -35,6 +35,7 @@ def explain(case: Case) -> dict[str, Any]:
             "silent": _ago(watch.silent_from, now),
             "unanswered": watch.silences,
             "out": _ago(watch.asked, now),
+            "usual": watch.answers and round(watch.answers.mean, 4),
             "unreachable": _ago(watch.closed_from, now),
         },
         "witnesses": testimony.facts(watch, now),
@@ -95,7 +96,8 @@ def _agent(watch: Watch, now: float) -> Iterator[str]:
     elif watch.answered is None:
         yield "has not answered us yet, but an earlier helper"
     else:
-        yield f"answered {span(now - watch.answered)} ago"
+        usual = f", usually within {watch.answers.mean * 1000:.0f} ms" if watch.answers else ""
+        yield f"answered {span(now - watch.answered)} ago{usual}"
     if watch.silent_from is not None:
         yield f"silent for {span(now - watch.silent_from)}, {watch.silences} questions unanswered"
     if watch.asked is not None:

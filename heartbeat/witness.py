@@ -99,15 +99,18 @@ BALLOON_MARGIN = 2.0
 FAINT_SLICES, FAINT_SHARE = 0.5, 0.001
 
 
-def hear(first: Sample, last: Sample, balloon_period: int, unanswered: float | None) -> Testimony:
+def hear(
+    first: Sample, last: Sample, balloon_period: int, unanswered: float | None, steady: float | None = None
+) -> Testimony:
     """What moved between two samples of one guest.
 
     balloon_period: seconds, 0 where the balloon does not report. unanswered: seconds between the agent's last answer
-    and `first`, None where it is not known.
+    and `first`, None where it is not known. steady: monotonic seconds since when nothing has kept the guest from
+    running, None where that is not known.
     """
     window = last.at - first.at
     return Testimony(
-        _kernel(first, last, balloon_period, unanswered),
+        _kernel(first, last, balloon_period, unanswered, steady),
         _counter(first, last, first.disk, last.disk),
         _counter(first, last, first.net, last.net),
         _cpu(first, last, window),
@@ -115,7 +118,7 @@ def hear(first: Sample, last: Sample, balloon_period: int, unanswered: float | N
     )
 
 
-def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None) -> Says:
+def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None, steady: float | None) -> Says:
     # Any other stamp is a newer one: it is of the wall clock, which may have been set back in between.
     if last.balloon and last.balloon != first.balloon and (first.balloon or (first.monitor and last.monitor)):
         return Says.MOVING
@@ -127,7 +130,10 @@ def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None) 
     # stopped) is no witness of a death. Both clocks are the host's.
     if unanswered is not None and first.wall - first.balloon > unanswered + period + BALLOON_MARGIN:
         return Says.ABSENT
-    return Says.STILL if last.at - first.at >= period + BALLOON_MARGIN else Says.UNSURE
+    # The stamp's age says more than our window, which begins with the silence. But it is of the wall clock, which may
+    # have been set forward, so no more of it counts than the time in which the guest is known to have run.
+    aged = 0.0 if steady is None else min(last.wall - last.balloon, last.at - steady)
+    return Says.STILL if max(last.at - first.at, aged) >= period + BALLOON_MARGIN else Says.UNSURE
 
 
 def _counter(first: Sample, last: Sample, before: int, after: int) -> Says:

@@ -16,7 +16,7 @@ run=(
     libvirt-daemon libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils
     # the test guest: kernel, agent, tools; and a module of ours that stops its CPU
     linux-image-cloud-amd64 qemu-guest-agent busybox-static cpio zstd kmod gcc libc6-dev
-    logrotate procps strace
+    logrotate procps strace iputils-ping
 )
 venv=(python3-venv)
 

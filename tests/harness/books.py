@@ -87,7 +87,10 @@ class Judged(Story):
     def _check_silence(self, observation: Observation) -> None:
         assert isinstance(observation, Sampled)
         assert self.fitness.able
-        assert self.silents >= 2
+        assert self.silents
+        newest = observation.sample
+        overdue = newest.balloon and newest.wall - newest.balloon >= self.watch.guest.balloon_period + 2
+        assert self.silents >= 2 or overdue, "one question, and no other word of the kernel's"
         assert self.looks >= 2
         assert self.now - self.first_silent >= self.timing.silence * self.fitness.stretch
         assert not any((self.dumping, self.busy, self.job)), "under a hold"

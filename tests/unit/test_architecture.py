@@ -20,7 +20,8 @@ HTTP = frozenset({"requests", "urllib3", "keystoneauth1", "http", "urllib.reques
 HEAVY = LIBVIRT | HTTP | {"lxml"}
 OUTSIDE = LIBVIRT | HTTP | {"socket", "_socket", "sqlite3", "subprocess"}
 
-PURE = ("heartbeat.verdict", "heartbeat.witness", "heartbeat.schedule", "heartbeat.holds", "heartbeat.localhealth")
+PURE = ("heartbeat.verdict", "heartbeat.witness", "heartbeat.schedule", "heartbeat.holds", "heartbeat.localhealth",
+        "heartbeat.patience")
 # All that a pure module may take from the standard library: neither a clock nor a file, thread or random number in it.
 PURE_LIBRARY = frozenset({"__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools",
                           "hashlib", "heapq", "itertools", "json", "math", "numbers", "operator", "re", "statistics",

@@ -199,7 +199,7 @@ def test_no_secret_is_shown(write):
     [
         ("guest_monitor_interval = 30", "watch.interval", 30, "guest_monitor_interval"),
         ("guest_monitoring_failure_threshold = 6", "watch.silence", 30, "5 s for each: libvirt waits that long"),
-        ("guest_monitoring_failure_threshold = 1", "watch.silence", 12, "5 is out of range, 12 to 3600 s is possible"),
+        ("guest_monitoring_failure_threshold = 1", "watch.silence", 6, "5 is out of range, 6 to 3600 s is possible"),
         ("guest_monitoring_interval = 1", "watch.interval", 2, "out of range"),
         ("guest_monitor_timeout = 99", "watch.timeout", 20, "out of range"),
         ("guest_monitoring_timeout = soon", "watch.timeout", 5, "warning: guest_monitoring_timeout = 'soon'"),

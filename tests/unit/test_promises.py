@@ -30,7 +30,12 @@ def test_a_step_against_our_promises_is_refused():
     with pytest.raises(Broken, match="not fit"):
         check(armed, armed, [hung], UNFIT, TIMING)
     with pytest.raises(Broken, match="without silence"):
-        check(armed, armed._replace(silences=1), [hung], FIT, TIMING)
+        check(armed, armed._replace(silences=0), [hung], FIT, TIMING)
+    check(armed, armed._replace(silences=1), [hung], FIT, TIMING)
+    bare = armed._replace(guest=guest(balloon=0))
+    check(bare, bare, [hung], FIT, TIMING)
+    with pytest.raises(Broken, match="without a second witness"):
+        check(bare, bare._replace(silences=1), [hung], FIT, TIMING)
     with pytest.raises(Broken, match="without silence"):
         check(armed, armed._replace(last=armed.first), [hung], FIT, TIMING)
     with pytest.raises(Broken, match="at once"):

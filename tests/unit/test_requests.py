@@ -30,7 +30,7 @@ class Owner:
             uuid: Watch(Guest(uuid, name, Channel.OPEN, 10, 1), "i1", 0.0, 0.0, HEALTHY, armed=True, answered=1.0)
             for uuid, name in names.items()
         })  # fmt: skip
-        self.schedule, self.timing = Schedule(10, 4), Timing(10, 5, 15, 60)
+        self.schedule, self.timing = Schedule(10, 4, 4), Timing(10, 5, 15, 60)
         self.link, self.link_since, self.given = "", 0.0, []
 
     def call(self, function):

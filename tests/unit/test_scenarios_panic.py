@@ -69,7 +69,7 @@ def watchdog_resets(story) -> None:
     story.tell(Rebooted())
     happens(story, "reboot")
     story.tell(ChannelChanged(False))
-    unanswered(story, 20)
+    unanswered(story, 10)
     story.asked()
     assert story.verdicts == [("watchdog", RECORD)]
     nothing_recovered(story)

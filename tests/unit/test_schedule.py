@@ -30,7 +30,7 @@ def run(schedule: Schedule, start: float, end: float, takes: float = 0.002) -> l
 
 @pytest.fixture
 def schedule() -> Schedule:
-    schedule = Schedule(10.0, 6)
+    schedule = Schedule(10.0, 6, 6)
     for guest in GUESTS:
         schedule.add(guest, 0.0)
     return schedule
@@ -87,7 +87,7 @@ def test_no_more_questions_are_out_than_there_are_slots(schedule):
 
 
 def test_healthy_guests_are_asked_on_though_some_never_return():
-    schedule = Schedule(10.0, 6)
+    schedule = Schedule(10.0, 6, 6)
     for guest in GUESTS[:20]:
         schedule.add(guest, 0.0)
     stuck = [schedule.take(100.0 + turn * GAP) for turn in range(5)]
@@ -95,8 +95,41 @@ def test_healthy_guests_are_asked_on_though_some_never_return():
     assert asked == set(GUESTS[:20]) - set(stuck)
 
 
+def test_those_who_were_silent_wait_for_those_who_may_answer_and_never_take_all_slots():
+    schedule = Schedule(10.0, 6, 4)
+    for guest in GUESTS[:12]:
+        schedule.soon(guest, 50.0, silent=True)
+    for guest in GUESTS[12:14]:
+        schedule.soon(guest, 51.0)
+    taken = [schedule.take(60.0 + turn * GAP) for turn in range(8)]
+    assert taken == [*GUESTS[12:14], *GUESTS[:4], None, None]
+    for guest in GUESTS[12:14]:
+        schedule.remove(guest)
+        schedule.returned(guest, 61.0)
+    assert schedule.take(61.0) is None
+    assert schedule.next_at() > 61.0
+    schedule.returned(GUESTS[0], 62.0, silent=True)
+    assert schedule.next_at() <= 62.0
+    assert schedule.take(62.0) == GUESTS[4]
+
+
+def test_one_that_answers_again_is_asked_as_all_others():
+    schedule = Schedule(10.0, 2, 1)
+    schedule.soon(GUESTS[0], 50.0, silent=True)
+    schedule.soon(GUESTS[1], 50.0, silent=True)
+    assert schedule.take(50.0) == GUESTS[0]
+    assert schedule.take(51.0) is None
+    schedule.soon(GUESTS[1], 51.0)     # it has opened its channel again
+    assert schedule.take(51.0) == GUESTS[1]
+    schedule.returned(GUESTS[1], 51.1)
+    schedule.returned(GUESTS[0], 55.0, silent=True)
+    schedule.remove(GUESTS[0])
+    assert GUESTS[0] not in schedule
+    assert {name for _, name in run(schedule, 55.1, 75.1)} == {GUESTS[1]}
+
+
 def test_a_removed_guest_is_not_asked_and_its_question_that_is_out_keeps_the_slot():
-    schedule = Schedule(10.0, 1)
+    schedule = Schedule(10.0, 1, 1)
     schedule.add(GUESTS[0], 0.0)
     schedule.add(GUESTS[1], 0.0)
     out = schedule.take(20.0)
@@ -113,7 +146,7 @@ def test_a_removed_guest_is_not_asked_and_its_question_that_is_out_keeps_the_slo
 
 
 def test_one_that_is_removed_and_added_again_while_it_is_asked_goes_on_as_usual():
-    schedule = Schedule(10.0, 2)
+    schedule = Schedule(10.0, 2, 2)
     schedule.add(GUESTS[0], 0.0)
     schedule.take(20.0)
     schedule.remove(GUESTS[0])
@@ -125,7 +158,7 @@ def test_one_that_is_removed_and_added_again_while_it_is_asked_goes_on_as_usual(
 
 
 def test_a_removed_guest_whose_question_returns_leaves_nothing_behind():
-    schedule = Schedule(10.0, 2)
+    schedule = Schedule(10.0, 2, 2)
     for guest in GUESTS:
         schedule.add(guest, 0.0)
         schedule.remove(guest)

@@ -158,7 +158,7 @@ def test_the_books_find_a_decision_that_breaks_a_promise(promise, monkeypatch):
         story.step(Sampled(sample(story.now + 1)), 1)
         story.step(Answered(Answer.SILENT, story.out[-1][0]), 4)
     if promise == "silents":
-        story.silents = 1
+        story.silents = 0
     elif promise == "armed":
         story.answered_run = ""
     else:

@@ -7,6 +7,7 @@ import pytest
 from heartbeat.budget import Budget
 from heartbeat.condition import Limits
 from heartbeat.incident import HUNG, RECOVER
+from heartbeat.settings import PRESETS
 from heartbeat.watch import Timing
 from tests.harness.observations import TIMING, UUID
 from tests.harness.simulation import Machine, Node
@@ -95,6 +96,52 @@ def test_many_guests_that_hang_at_once_are_all_found_where_their_number_is_not_h
         machine.kernel = node.now
     node.run(120)
     assert len({uuid for uuid, verdict, _ in node.verdicts if verdict == HUNG}) == 50
+
+
+def hang(guests: int, hung: int) -> list[float]:
+    """Seconds from the moment at which so many of them hang to each one's verdict."""
+    machines = [Machine(f"25efc0bf-1659-4c83-b4e6-{number:012}", phase=number % 10) for number in range(guests)]
+    node = Node(*machines, limits=Limits(hold=False))
+    node.inventory()
+    node.run(100)
+    began = node.now
+    for machine in machines[:hung]:
+        machine.kernel = began
+    taken: dict[str, float] = {}
+    while len(taken) < hung:
+        node.run(0.1)
+        for uuid, verdict, _ in node.verdicts:
+            assert verdict == HUNG
+            taken.setdefault(uuid, node.now - began)
+        assert node.now < began + 300
+    return sorted(taken.values())
+
+
+@pytest.mark.parametrize(("guests", "hung", "promised"), [(60, 20, 36), (60, 50, 43), (200, 50, 45)])
+def test_the_last_of_many_that_hang_at_once_is_found_almost_as_soon_as_one(guests, hung, promised):
+    assert hang(guests, hung)[-1] <= promised
+
+
+def test_whoever_answers_is_asked_on_time_while_fifty_others_hang():
+    machines = [Machine(f"25efc0bf-1659-4c83-b4e6-{number:012}") for number in range(60)]
+    node = Node(*machines, limits=Limits(hold=False))
+    node.inventory()
+    node.run(100)
+    for machine in machines[:50]:
+        machine.kernel = node.now
+    node.run(300)
+    for machine in machines[50:]:
+        late = [later - earlier for earlier, later in zip(machine.asked, machine.asked[1:])]
+        assert max(late) <= 10 + 2 * 9     # the first questions to all that hang, two seconds each, six at a time
+
+
+@pytest.mark.parametrize("phase", [0.0, 3.3, 6.6, 9.9])
+@pytest.mark.parametrize("after", [0.0, 1.5, 3.9, None])
+def test_at_high_sensitivity_a_halted_guest_is_found_within_12_seconds(phase, after):
+    preset = PRESETS["high"]
+    timing = Timing(*(preset[f"watch.{name}"] for name in ("interval", "timeout", "silence", "agent_down")))
+    assert until_verdict(Machine(phase=phase), timing, after) < 12
+    assert until_verdict(Machine(phase=phase, dead=SPINNING), timing, after) <= 4 + 12 + 1
 
 
 def test_a_dwell_is_kept_to_the_second():

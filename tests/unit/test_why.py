@@ -24,6 +24,7 @@ from heartbeat.incident import (
 )
 from heartbeat.manual import ALL, ManualHold
 from heartbeat.outlook import Case, span
+from heartbeat.patience import Estimate
 from heartbeat.records import DELIVERED, PENDING, Fate
 from heartbeat.watch import HEALTHY, PAUSED, SUSPECT, UNKNOWN, UNMONITORED, WAITING, Fitness, Timing, Watch
 from heartbeat.why import explain
@@ -94,7 +95,8 @@ def test_a_program_gets_the_same_numbers():
     found = explain(case(suspect()))
     assert found["witnesses"]["kernel"] == {"says": "unsure", "age": 15.0, "advanced": False, "period": 10}
     assert found["witnesses"]["vcpu"]["threads"]["41"] == {"ran": 0.0714, "waited": 0.1, "slices": 2.0, "state": "S"}
-    assert found["agent"] == {"answered": 15.0, "silent": 12.0, "unanswered": 2, "out": None, "unreachable": None}
+    assert found["agent"] == {"answered": 15.0, "silent": 12.0, "unanswered": 2, "out": None, "usual": None,
+                              "unreachable": None}
 
 
 def test_a_stamp_that_advanced_says_so():
@@ -128,12 +130,17 @@ def test_a_suspect_is_told_when_it_counts_as_hung():
     assert after(suspect()) == [
         "is looked at in 2 s", "counts as hung in 3 s if nothing moves", "is asked again in 3 s"
     ]  # fmt: skip
-    assert "rule      hung takes 15 s of silence, two unanswered questions, and every other witness still\n" in told(
+    assert "rule      hung takes 15 s of silence in which every other witness is still too\n" in told(
         suspect()
     )
     assert "counts as hung in 3 s if nothing moves and one more question stays unanswered" in after(
-        suspect(silences=1)
+        suspect(silences=1, guest=GUEST._replace(balloon_period=0))
     )
+    assert "counts as hung in 3 s if nothing moves" in after(suspect(silences=1))
+
+
+def test_it_says_how_quickly_the_guest_answers_usually():
+    assert "agent     answered 15 s ago, usually within 4 ms, " in told(suspect(answers=Estimate(0.0041, 0.002)))
 
 
 def test_stretched_times_are_stretched_here_too():
