@@ -55,7 +55,7 @@ class Command:
                 bufsize=0,
             )
         except OSError as error:
-            return Later(f"{printable(path)} cannot be run: {error.strerror}; check command.path", SLOW, whole=True)
+            return Later(f"{plain(path)} cannot be run: {error.strerror}; check command.path", SLOW, whole=True)
         self._group = process.pid
         output, in_time = self._follow(process)
         return self._meaning(process.returncode, output, in_time)
@@ -100,12 +100,12 @@ class Command:
         said = output.decode("utf-8", "replace").strip().rpartition("\n")[2]
         ending = f": {plain(said, 160)}" if said else ""
         if not in_time:
-            why = f"{printable(path)} did not end within {self._options['timeout']:g} s and was killed{ending}"
+            why = f"{plain(path)} did not end within {self._options['timeout']:g} s and was killed{ending}"
             return Later(f"{why}; correct it, or raise command.timeout", uncertain=True)
         if status == 0:
             return Delivered("")
         how = f"was ended by signal {-status}" if status < 0 else f"ends with status {status}"
-        return Later(f"{printable(path)} {how}{ending}", uncertain=True)
+        return Later(f"{plain(path)} {how}{ending}", uncertain=True)
 
 
 def variables(report: Report) -> dict[str, str]:
@@ -142,11 +142,12 @@ def _objection(path: str, arguments: str) -> str | None:
         real = os.path.realpath(path)
         found, directory = os.stat(path), os.stat(os.path.dirname(real))
     except OSError as error:
-        return f"command.path = {printable(path)}: {error.strerror}"
+        return f"command.path = {plain(path)}: {error.strerror}"
     if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
-        return f"command.path = {printable(path)}: not an executable file"
+        return f"command.path = {plain(path)}: not an executable file"
     for place, it in ((path, found), (os.path.dirname(real), directory)):
         sticky = it.st_mode & stat.S_ISVTX
         if it.st_uid not in (0, os.geteuid()) or (it.st_mode & 0o022 and not sticky):
-            return f"{printable(place)} can be changed by others; run: chown root {place}; chmod go-w {place}"
+            name = plain(place)
+            return f"{name} can be changed by others; run: chown root {name}; chmod go-w {name}"
     return None

@@ -32,9 +32,14 @@ class Fault(enum.Enum):
     RESET = "connection reset"
     RESET_AFTER_STORING = "stored, then connection reset"
     HTML = "status 200 and a page for people"
+    NOT_FOUND_PAGE = "status 404 and a page for people"
+    DRIP = "stored; an answer of a byte at a time, without end"
+    HALF_CLOSED = "stored; the server closes its half of the connection, without an answer"
+    CUT = "stored; an answer that ends too soon"
 
 
-STORING = (None, Fault.HANG_AFTER_STORING, Fault.RESET_AFTER_STORING)
+STORING = (None, Fault.HANG_AFTER_STORING, Fault.RESET_AFTER_STORING, Fault.DRIP, Fault.HALF_CLOSED, Fault.CUT)
+SPOILT = (Fault.DRIP, Fault.HALF_CLOSED, Fault.CUT)
 HANGING = (Fault.HANG, Fault.HANG_AFTER_STORING)
 RESETTING = (Fault.RESET, Fault.RESET_AFTER_STORING)
 
@@ -86,6 +91,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
+    _subject_token = ""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -113,9 +119,17 @@ class Handler(BaseHTTPRequestHandler):
         elif re.search(r"/notifications(\.json)?$", self.path):
             fault = self.endpoint.next_fault("notifications")
             status, document = reply = self._treated(fault, lambda: self._masakari(body))
-            answered = None if fault in HANGING + RESETTING else status
+            answered = None if fault in HANGING + RESETTING + SPOILT else status
             stored = status == 202 and "notification" in document
             self.endpoint.record(Attempt(arrived, dict(self.headers), _parsed(body), answered, stored))
+            self._answer(fault, reply)
+        elif receiver := self.endpoint.receivers.get(self.path):
+            fault = self.endpoint.next_fault(receiver.name)
+            authentic = self.endpoint.authentic(self.headers.get("X-Auth-Token"))
+            reply = self._treated(fault, lambda: self.endpoint.receive(receiver, self.headers, body, authentic))
+            answered = None if fault in HANGING + RESETTING + SPOILT else reply[0]
+            self.endpoint.received[receiver.name].append(
+                Attempt(arrived, dict(self.headers), body, answered, fault in STORING and reply[0] < 300))
             self._answer(fault, reply)
         else:
             self._reply(*self._masakari(body))
@@ -139,6 +153,8 @@ class Handler(BaseHTTPRequestHandler):
             return treat()
         if fault is Fault.HTML:
             return 200, LOGIN_PAGE
+        if fault is Fault.NOT_FOUND_PAGE:
+            return 404, LOGIN_PAGE
         status = fault if isinstance(fault, int) else 503
         return status, UNAUTHORIZED if status == 401 else error_document(status, "made to fail")
 
@@ -151,8 +167,24 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
             self.connection.close()
+        elif fault in SPOILT:
+            self._spoil(fault)
         else:
             self._reply(*reply)
+
+    def _spoil(self, fault: Fault) -> None:
+        self.close_connection = True
+        if fault is Fault.HALF_CLOSED:
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            self.endpoint.hang()
+        elif fault is Fault.CUT:
+            self.wfile.write(b"HTTP/1.1 20")
+        else:
+            with contextlib.suppress(OSError):      # until the client has enough of it
+                self.wfile.write(b"HTTP/1.1 202 Accepted\r\nX-Slow: ")
+                while not self.endpoint.released(0.1):
+                    self.wfile.write(b"x")
 
     def _token(self, body: bytes) -> tuple[int, dict]:
         token = self.endpoint.login(_parsed(body))
@@ -160,7 +192,8 @@ class Handler(BaseHTTPRequestHandler):
             return 401, UNAUTHORIZED
         now = datetime.now(timezone.utc)
         domain = {"id": "default", "name": "Default"}
-        services = [("identity", IDENTITY), ("instance-ha", INSTANCE_HA + "/v1")]
+        services = [("identity", IDENTITY), ("instance-ha", INSTANCE_HA + "/v1"),
+                    *((it.kind, it.base) for it in self.endpoint.receivers.values() if it.kind)]
         catalog = [{"type": kind, "name": kind, "id": kind, "endpoints": [
             {"id": f"{kind}-{interface}", "interface": interface, "region": self.endpoint.region,
              "region_id": self.endpoint.region, "url": self.endpoint.url + path}
@@ -182,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if html else "application/json")
         self.send_header("Content-Length", str(len(content)))
-        if status == 201:
+        if status == 201 and self._subject_token:
             self.send_header("X-Subject-Token", self._subject_token)
         if status == 401:
             self.send_header("WWW-Authenticate", f'Keystone uri="{self.endpoint.auth_url}"')
