@@ -103,6 +103,13 @@ class Cloud:
             return None if shown["status"] in ON_ITS_WAY else shown
         return until(ended, f"notification {number} to come to an end", seconds, 0.2)
 
+    def sender_options(self, timeout: int = 15) -> dict[str, Any]:
+        """What a Sender of ours is given to reach this cloud."""
+        domain = {"user_domain_name": "Default", "project_domain_name": "Default"}
+        return {"auth": {**self.section(), "project_name": PROJECT, **domain}, "names": {}, "region": "",
+                "interface": "public", "endpoint": "", "cafile": "", "certfile": "", "keyfile": "", "insecure": False,
+                "timeout": timeout}
+
     def section(self) -> dict[str, str]:
         """[masakari] of our own configuration file."""
         return {"auth_url": IDENTITY, "username": self.username, "password": PASSWORD}

@@ -149,11 +149,10 @@ def _permitted(role: str, what: str) -> None:
 
 
 def _row_shown(row: dict, with_details: bool) -> dict:
-    """Whoever reads sees whole seconds: only the answer to the POST has the fraction."""
-    shown = {**row, "generated_time": _second(moment(row["generated_time"]))}
-    if not with_details:
-        del shown["recovery_workflow_details"]
-    return shown
+    """What has been to the engine and back, for the details, has lost the fraction of a second."""
+    if with_details:
+        return {**row, "generated_time": _second(moment(row["generated_time"]))}
+    return {key: value for key, value in row.items() if key != "recovery_workflow_details"}
 
 
 def _second(time: datetime) -> str:

@@ -75,7 +75,8 @@ class Nova:
         self.hosts = list(hosts)
         self.servers: dict[str, Server] = {}
         self.requests: list[Asked] = []
-        self._port, self._faults = port, {}
+        self._port = port
+        self._faults: dict[tuple[str, str], list[int]] = {}
         self._lock = threading.RLock()
 
     def __enter__(self) -> Nova:
@@ -99,10 +100,10 @@ class Nova:
         self.servers[made.uuid] = made
         return made
 
-    def fail(self, what: str, status: int, times: int = -1) -> None:
-        """Let an action, SHOW or DETAIL be answered so, so many times; -1: until `heal`."""
+    def fail(self, what: str, status: int, times: int = -1, server: str = "") -> None:
+        """Let an action, SHOW or DETAIL be answered so, so many times; -1: until `heal`. server: for this one only."""
         with self._lock:
-            self._faults[what] = [status, times]
+            self._faults[what, server] = [status, times]
 
     def heal(self) -> None:
         with self._lock:
@@ -121,13 +122,13 @@ class Nova:
             number, last = found.groups()
             what = next(iter(body), "") if last == "action" else last or SHOW
             with self._lock:
-                return what, number, self._failure(what) or self._server(number, what, body.get(what))
+                return what, number, self._failure(what, number) or self._server(number, what, body.get(what))
         what = DETAIL if path == f"{ROOT}/servers/{DETAIL}" else path
         with self._lock:
             return what, "", self._failure(what) or self._other(path, query)
 
-    def _failure(self, what: str) -> Reply | None:
-        fault = self._faults.get(what)
+    def _failure(self, what: str, number: str = "") -> Reply | None:
+        fault = self._faults.get((what, number)) or self._faults.get((what, ""))
         if not fault or not fault[1]:
             return None
         fault[1] -= 1

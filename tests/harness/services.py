@@ -29,8 +29,8 @@ class Services:
     """folder: databases, configuration and logs; they outlive it.
 
     What Masakari waits for is shortened where only the wait would grow: it looks again at `error` every 3 s, not 120;
-    gives a guest 8 s to stop and to start, not 180 and 60; and does not sleep for a random time, up to 5 s, before it
-    stores.
+    gives a guest 8 s to stop and to start, not 180 and 60; its API waits 5 s for its engine, not 60, and does not sleep
+    for a random time, up to 5 s, before it stores.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,7 +108,8 @@ class Services:
                 "os_user_domain_name": "Default", "os_project_domain_name": "Default", "os_region_name": REGION,
                 "nova_catalog_admin_info": "compute:nova:publicURL", "notification_delay_max": 0,
                 "process_unfinished_notifications_interval": 3,
-                "periodic_fuzzy_delay": 0, "wait_period_after_power_off": 8, "wait_period_after_power_on": 8},
+                "periodic_fuzzy_delay": 0, "rpc_response_timeout": 5,
+                "wait_period_after_power_off": 8, "wait_period_after_power_on": 8},
             "database": {"connection": self._database("masakari"), "sqlite_synchronous": False},
             "taskflow": {"connection": self._database("taskflow")},
             "wsgi": {"api_paste_config": VENV / "etc/masakari/api-paste.ini"},

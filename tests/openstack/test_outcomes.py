@@ -1,0 +1,240 @@
+"""What Masakari's engine makes of a report of ours, and what it shows of that: docs/masakari-outcomes.rst."""
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from heartbeat.backends import Delivered, Report
+from heartbeat.incident import HUNG, QEMU_DIED
+from heartbeat.sender import Sender
+from tests.harness.cloud import Cloud
+from tests.harness.nova import Server
+from tests.harness.wait import until
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/masakari-outcomes.rst"
+STOP, START = "os-stop", "os-start"
+BOTH = (STOP, START)
+
+
+class Situation(NamedTuple):
+    """status: at the end. asked: the actions that Nova was asked for. server: what Nova knows of the guest; None:
+    nothing. prepare: what else there is to do, with the cloud and the guest. event: other than one of ours."""
+
+    name: str
+    status: str
+    asked: tuple[str, ...] = ()
+    server: Mapping[str, object] | None = {}
+    prepare: Callable[[Cloud, str], object] = lambda cloud, guest: None
+    event: tuple[str, str] | None = None
+    verdict: str = HUNG
+
+
+def failing(what: str, status: int, times: int = -1) -> Callable[[Cloud, str], object]:
+    return lambda cloud, guest: cloud.nova.fail(what, status, times, guest)
+
+
+SITUATIONS = (
+    Situation("a guest that hangs", "finished", BOTH),
+    Situation("a guest whose QEMU died", "finished", BOTH, verdict=QEMU_DIED),
+    Situation("its server is in vm_state error", "finished", BOTH, {"vm_state": "error"}),
+    Situation("its server is stopped already", "finished", (START,), {"vm_state": "stopped"}),
+    Situation("its server is resized", "finished", ("os-resetState", *BOTH), {"vm_state": "resized"}),
+    Situation("its server is on another host by now", "finished", BOTH, {"host": "elsewhere"}),
+    Situation("os-stop is refused once, with 409", "finished", (STOP, *BOTH), prepare=failing(STOP, 409, 1)),
+    Situation("Nova fails once, with 503", "finished", BOTH, prepare=failing("show", 503, 1)),
+    Situation("no HA_Enabled", "finished", (), {"metadata": {}}),
+    Situation("HA_Enabled=False", "finished", (), {"metadata": {"HA_Enabled": "False"}}),
+    Situation("ha_enabled=True", "finished", (), {"metadata": {"ha_enabled": "True"}}),
+    Situation("its server is paused", "ignored", (), {"vm_state": "paused"}),
+    Situation("its server is rescued", "ignored", (), {"vm_state": "rescued"}),
+    Situation("its segment is not enabled", "ignored"),
+    Situation("an event of which the engine does nothing", "ignored", event=("LIFECYCLE", "STOPPED_DESTROYED")),
+    Situation("an event that nobody knows", "ignored", event=("FOO", "BAR")),
+    Situation("Nova does not know the guest", "failed", (), None),
+    Situation("its server is suspended", "failed", (STOP, STOP), {"vm_state": "suspended"}),
+    Situation("its server is migrating", "failed", (STOP, STOP), {"task_state": "migrating"}),
+    Situation("the stop does not end", "failed", (STOP, STOP), {"stuck": {STOP}}),
+    Situation("the start does not end", "failed", (STOP, START, START), {"stuck": {START}}),
+    Situation("the start ends in vm_state error", "failed", (STOP, START, STOP, START), {"start": lambda: 1 / 0}),
+    Situation("os-stop fails with 500", "failed", (STOP, STOP), prepare=failing(STOP, 500)),
+    Situation("os-start fails with 500", "failed", (STOP, START, START), prepare=failing(START, 500)),
+    Situation("Nova refuses Masakari with 403", "failed", (), prepare=failing("show", 403)),
+)
+
+
+class Seen(NamedTuple):
+    """shown: by GET in the end. statuses: in which the engine left it, in order. asked: as in Situation."""
+
+    shown: dict
+    statuses: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def seen(cloud) -> dict[str, Seen]:
+    """All situations at once: the engine does one thing at a time for a host, so each has its own."""
+    hosts = {it.name: f"compute{number}" for number, it in enumerate(SITUATIONS)}
+    off = {it.name for it in SITUATIONS if "not enabled" in it.name}
+    cloud.segment(*(host for name, host in hosts.items() if name not in off))
+    cloud.segment(*(hosts[name] for name in off), enabled=False)
+    sender = Sender(cloud.sender_options())
+    sent = {it.name: _sent(cloud, sender, it, hosts[it.name]) for it in SITUATIONS}
+    sender.close()
+    return {name: _outcome(cloud, number, guest) for name, (number, guest) in sent.items()}
+
+
+def _sent(cloud: Cloud, sender: Sender, situation: Situation, host: str) -> tuple[str, str]:
+    """The notification's number, and the guest's."""
+    guest = str(uuid.uuid4())
+    if situation.server is not None:
+        cloud.nova.server(guest, **{"host": host, **situation.server})
+    situation.prepare(cloud, guest)
+    if situation.event is None:
+        return reported(sender, guest, host, situation.verdict), guest
+    event, detail = situation.event
+    document = {"type": "VM", "hostname": host, "generated_time": now(),
+                "payload": {"event": event, "vir_domain_event": detail, "instance_uuid": guest}}
+    stored = cloud.call("POST", "/notifications", {"notification": document})["notification"]
+    return stored["notification_uuid"], guest
+
+
+def reported(sender: Sender, guest: str, host: str, verdict: str = HUNG) -> str:
+    """Masakari's number of a report that our own code sends and Masakari accepts."""
+    outcome = sender.deliver(Report(1, guest, verdict, now(), host, False))
+    assert isinstance(outcome, Delivered), outcome
+    return outcome.reference
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _outcome(cloud: Cloud, number: str, guest: str) -> Seen:
+    shown = cloud.outcome(number, 120)
+    left = re.findall(rf"otification {number} exits with status: (\w+)\.", cloud.services.log())
+    return Seen(shown, tuple(left) or (shown["status"],), tuple(cloud.nova.actions(guest)))
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=[it.name for it in SITUATIONS])
+def test_it_ends_as_we_count_on(seen, situation):
+    it = seen[situation.name]
+    assert (it.shown["status"], it.asked) == (situation.status, situation.asked)
+
+
+def test_finished_means_recovered_only_if_the_last_task_succeeded(seen):
+    for situation in SITUATIONS:
+        it = seen[situation.name]
+        tasks = {task["name"]: task["state"] for task in it.shown["recovery_workflow_details"]}
+        recovered = it.shown["status"] == "finished" and START in it.asked
+        assert (it.shown["status"] == "finished" and tasks.get("ConfirmInstanceActiveTask") == "SUCCESS") == recovered
+
+
+def test_before_failed_there_is_always_an_error(seen):
+    for it in seen.values():
+        assert (it.shown["status"] == "failed") == (it.statuses[-2:] == ("error", "failed"))
+
+
+def test_the_list_and_version_1_0_show_the_same_without_details(cloud, seen):
+    shown = seen["a guest that hangs"].shown
+    number = shown["notification_uuid"]
+    without = cloud.notification(number, "1.0")
+    # What has been to the engine and back has lost the fraction of a second.
+    assert without["generated_time"][:19] + ".000000" == shown["generated_time"] != without["generated_time"]
+    assert {**without, "generated_time": shown["generated_time"], "recovery_workflow_details":
+            shown["recovery_workflow_details"]} == shown
+    assert cloud.call("GET", f"/notifications?source_host_uuid={shown['source_host_uuid']}") == {
+        "notifications": [without]}
+
+
+def test_while_it_is_running_the_tasks_begun_so_far_are_shown(cloud):
+    cloud.segment("slow")
+    server: Server = cloud.nova.server(host="slow", seconds=3.0)
+    sender = Sender(cloud.sender_options())
+    number = reported(sender, server.uuid, "slow")
+    sender.close()
+
+    def begun() -> dict | None:
+        shown = cloud.notification(number)
+        return shown if shown["recovery_workflow_details"] else None
+    shown = until(begun, "the first task to begin", 30, 0.1)
+    assert shown["status"] == "running"
+    (task,) = shown["recovery_workflow_details"]
+    assert (task["name"], task["state"], task["progress"]) == ("StopInstanceTask", "RUNNING", 0.0)
+    assert [it["message"] for it in task["progress_details"]] == [f"Stopping instance: {server.uuid}"]
+    assert cloud.outcome(number)["status"] == "finished"
+
+
+def test_the_page_of_outcomes_says_what_was_seen(seen, compare_page):
+    compare_page(PAGE, page(seen))
+
+
+HEAD = """\
+What becomes of a notification
+==============================
+
+.. Made by make openstack ARGS=--write-pages, which compares otherwise.
+
+What the engine of masakari 22.0.0 made of reports that our own code sent, with a stand-in for Nova that was put
+into the situation; and what it shows of that. tests/openstack asserts every sentence.
+
+``GET /notifications/NUMBER`` takes the role ``admin`` and the number that the answer to the POST has. After a repeated
+POST, which is answered 409, only the list tells the number: ``GET /notifications``, with ``source_host_uuid=`` and
+``generated-since=``, has, latest first, all that one GET has but the details.
+
+``status``
+    ``new`` until the engine takes it up; ``running``; then ``finished``, ``ignored`` or ``error``. ``error`` is not the
+    end: there is one more attempt, within 120 s by default (``process_unfinished_notifications_interval``), after which
+    it is ``finished`` or ``failed``. Statuses in the table are those in which the engine left it, in order.
+
+``finished`` does not mean recovered
+    Without ``HA_Enabled`` nothing is done, and the status is ``finished``. It was recovered if, besides, a
+    ``ConfirmInstanceActiveTask`` is in state ``SUCCESS``.
+
+``recovery_workflow_details``
+    From microversion 1.1 on (header ``OpenStack-API-Version: instance-ha 1.1``). A list of tasks, of *all* attempts, in
+    order: ``name``, ``state`` (``RUNNING``, ``SUCCESS``, ``REVERTED``), ``progress`` (0.0 to 1.0), ``progress_details``:
+    a list of ``timestamp`` (UTC, ``2026-03-01 06:00:00.123456``), ``progress`` (a *string*) and ``message``. A task
+    that has not begun is not there, nor is one that ended before it said anything, as if Nova does not know the guest.
+    The table has the last message of each.
+
+    The API asks the engine for them. Without an engine the answer is 500 after 60 s (``rpc_response_timeout``), with
+    ``MessagingTimeout`` in its text, while microversion 1.0 shows the status at once.
+
+``message``
+    ``null`` but where the segment is not enabled.
+
+``generated_time``
+    Has its fraction of a second, but not together with the details.
+
+``running`` for ever
+    An engine that dies leaves what it was doing ``running``; the next one does not take it up. (After a day,
+    ``notifications_expired_interval``, it is called ``failed``.) What was ``new`` is taken up once it is older than
+    60 s (``retry_notification_new_status_interval``).
+
+The engine asks nobody where the guest is by now, nor whether it still fails. It does one thing at a time for a host.
+The times that it gives a guest to stop (180 s) and to start (60 s) were cut to 8 s here.
+"""
+
+
+def page(seen: Mapping[str, Seen]) -> str:
+    columns = ["situation", "statuses", "asked of Nova", "recovery_workflow_details"]
+    rows = [[it.name, *_cells(seen[it.name])] for it in SITUATIONS]
+    table = "".join("".join(f"   {'*' if place == 0 else ' '} - {cell}\n" for place, cell in enumerate(cells))
+                    for cells in [columns, *rows])
+    text = f"{HEAD}\n.. list-table::\n   :header-rows: 1\n\n{table}"
+    return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def _cells(it: Seen) -> list[str]:
+    guest = re.compile(re.escape(it.shown["payload"]["instance_uuid"]))
+    tasks = [f"{task['name']} {task['state']} {task['progress']}: *"
+             + guest.sub("UUID", task["progress_details"][-1]["message"]) + "*"
+             for task in it.shown["recovery_workflow_details"]]
+    told = [f"``message``: *{it.shown['message']}*"] if it.shown["message"] else []
+    return [", ".join(it.statuses), ", ".join(it.asked) or "nothing", "; ".join(told + tasks) or "none"]
