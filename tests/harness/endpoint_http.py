@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.harness.endpoint import Endpoint
 
 IDENTITY, INSTANCE_HA = "/identity", "/instance-ha"
+RETRY_AFTER = ""        # of every 503
 LOGIN_PAGE = b"<!DOCTYPE html><html><body><h1>Please log in</h1></body></html>"
 
 
@@ -217,6 +218,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         if status == 201 and self._subject_token:
             self.send_header("X-Subject-Token", self._subject_token)
+        if status == 503 and RETRY_AFTER:
+            self.send_header("Retry-After", RETRY_AFTER)
         if status == 401:
             self.send_header("WWW-Authenticate", f'Keystone uri="{self.endpoint.auth_url}"')
         self.end_headers()
