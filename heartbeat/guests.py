@@ -8,12 +8,15 @@ believed here is never more than what is on disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable
 
 from heartbeat import transitions
 from heartbeat.alarm import Alarms
 from heartbeat.budget import Budget
+from heartbeat.choices import Choices
+from heartbeat.discrepancies import VERDICTS as DISCREPANCIES
+from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
 from heartbeat.incident import RECOVER, SUSPENDED, Change, Close, Incident
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
@@ -73,13 +76,15 @@ class Guests:
         self.broken = False  # and only a restart of the helper can help
         self.budget = budget
         self.manual: Sequence[ManualHold] = ()
+        self.choices = Choices()
         self._wakes = Alarms()
         self._writable_at = 0.0
         # The latest step of each kind that the ledger did not take: when to try it again, and of which incarnation.
         self._postponed: dict[tuple[str, type], tuple[float, str, Observation]] = {}
         # What an earlier life of ours knew of guests that have not been seen in this one yet.
         self._armed = ledger.armed()
-        self._incidents = {incident.uuid: incident for incident in ledger.open_incidents()}
+        self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in DISCREPANCIES}
+        self.discrepancies = Discrepancies(ledger, wall, recipients, opened, closed, self.watches)
 
     def inventory(self, found: Mapping[str, Observation], now: float, fitness: Fitness, timing: Timing) -> None:
         """A complete list of libvirt's: whatever is not in it is gone."""
@@ -93,6 +98,8 @@ class Guests:
         watch = self.watches.get(uuid) or self._first(uuid, observation, now)
         if watch is None:
             return
+        described = observation.guest if isinstance(observation, Seen) else watch.guest
+        timing = self.choices.timing(uuid, described.instance, watch.armed, timing)
         fitness = self._fitness(uuid, watch, observation, fitness)
         try:
             after, effects = judge(watch, observation, now, fitness, timing)
@@ -133,6 +140,7 @@ class Guests:
         self._carry_out(after, effects)
         if isinstance(observation, Vanished):
             del self.watches[uuid]
+            self.choices.forget(uuid)
             self._wakes.drop(uuid)
 
     def _carry_out(self, watch: Watch, effects: Sequence[Effect]) -> None:
@@ -181,7 +189,8 @@ class Guests:
     def failed(self) -> list[str]:
         """The uuids of guests with an open incident that asks for recovery, whether seen yet or not."""
         open_ones = [*(it.incident for it in self.watches.values() if it.incident), *self._incidents.values()]
-        return sorted(incident.uuid for incident in open_ones if incident.action == RECOVER)
+        ours = (incident.uuid for incident in open_ones if incident.action == RECOVER)
+        return sorted({*ours, *self.discrepancies.of(RECOVER)})
 
     def _first(self, uuid: str, observation: Observation, now: float) -> Watch | None:
         """The watch of a guest that was not watched so far, with what the ledger remembers of this incarnation."""
@@ -229,9 +238,23 @@ class Guests:
 
     def suspended(self) -> list[str]:
         """The uuids of guests that failed again after too many recoveries: they need a human."""
-        return sorted(
-            uuid for uuid, it in self.watches.items() if it.incident and it.incident.action == SUSPENDED
-        )
+        ours = (uuid for uuid, it in self.watches.items() if it.incident and it.incident.action == SUSPENDED)
+        return sorted({*ours, *self.discrepancies.of(SUSPENDED)})
+
+    def reconsider(self, uuids: Iterable[str], now: float, fitness: Fitness, timing: Timing) -> list[str]:
+        """Choose their terms anew, since the settings or Nova's word are not what they were. Whose have changed."""
+        changed = []
+        for uuid in [uuid for uuid in uuids if uuid in self.watches]:
+            before = self.choices.forget(uuid)
+            if self.timing(uuid, timing) != before:
+                changed.append(uuid)
+                self.observe(uuid, Tick(), now, fitness, timing)
+        return changed
+
+    def timing(self, uuid: str, usual: Timing) -> Timing:
+        """What holds for one guest. usual: for those that are not known."""
+        watch = self.watches.get(uuid)
+        return self.choices.timing(uuid, watch.guest.instance, watch.armed, usual) if watch else usual
 
     def _keep(self, uuid: str, watch: Watch, fitness: Fitness, timing: Timing) -> None:
         self.watches[uuid] = watch

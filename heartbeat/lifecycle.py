@@ -5,7 +5,7 @@ from __future__ import annotations
 from heartbeat import holds
 from heartbeat.conclusion import Step, opened
 from heartbeat.guest import PRESERVE, Channel
-from heartbeat.holds import DUMP, GRACE, PAUSE
+from heartbeat.holds import DUMP, GRACE, PAUSE, TASK
 from heartbeat.incident import CERTAIN, IGNORE, IO_ERROR, PANICKED, QEMU_DIED, RECORD, RECOVER, Close, Forget
 from heartbeat.observation import (
     Ask,
@@ -20,6 +20,7 @@ from heartbeat.observation import (
     Resumed,
     Seen,
     Stopped,
+    Tasked,
     Vanished,
 )
 from heartbeat.suspicion import unreachable
@@ -169,6 +170,13 @@ def vanished(watch: Watch, _: Vanished, now: float, fitness: Fitness, timing: Ti
         effects.append(Close(watch.incident.id, "the guest is not on this node any more"))
     gone = watch._replace(running=False, armed=False, stalled=None, holds=(), incident=None)
     return calm(gone, STOPPED, "gone from this node"), effects
+
+
+def tasked(watch: Watch, it: Tasked, now: float, fitness: Fitness, timing: Timing) -> Step:
+    """A guest that Nova is working on may be stopped, moved or rebuilt at any moment: its silence is expected."""
+    if not it.task or watch.state == STOPPED:
+        return watch._replace(holds=holds.end(watch.holds, TASK)), []
+    return watch._replace(holds=holds.begin(watch.holds, TASK, f"Nova is at it: {it.task}", now)), []
 
 
 def recorded(watch: Watch, it: Recorded, now: float, fitness: Fitness, timing: Timing) -> Step:

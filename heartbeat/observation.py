@@ -92,6 +92,12 @@ class Vanished(NamedTuple):
     """The guest is not defined on this node any more."""
 
 
+class Tasked(NamedTuple):
+    """What Nova is doing with the guest, in its own word; "" for nothing any more."""
+
+    task: str
+
+
 class Recorded(NamedTuple):
     """The ledger holds this incident now."""
 
@@ -128,6 +134,6 @@ class Warn(NamedTuple):
 
 Observation = Union[
     Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
-    Recorded, Gap, Tick,
+    Recorded, Gap, Tick, Tasked,
 ]
 Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

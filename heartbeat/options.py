@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from heartbeat.addressees import ADDRESSEES, BACKENDS
 from heartbeat.option import Option
+from heartbeat.terms import SENSITIVITIES
 
 STATE_DIRECTORY = "/var/lib/masakari-qga"
-SENSITIVITIES = ("high", "medium", "low")
 
 __all__ = ("BACKENDS", "OPTIONS", "STATE_DIRECTORY")
 
@@ -62,6 +62,20 @@ OPTIONS: tuple[Option, ...] = (
         " missed.",
     ),
     Option(
+        "watch", "guests", "choice", "all", choices=("all", "opt-in"), reloadable=True,
+        reason="Who is watched: all guests of this host, or only those that opt in by their flavor's name, an extra"
+        " spec or image property masakari:qga = yes, or the server's metadata (see [nova]). See docs/opt-in.rst.",
+    ),
+    Option(
+        "watch", "flavors", "list", (), reloadable=True,
+        reason="Names of flavors whose guests opt in, or patterns of them such as ha.*, separated by commas.",
+    ),
+    Option(
+        "watch", "action", "choice", "recover", choices=("recover", "record", "ignore"), reloadable=True,
+        reason="The most that any verdict causes on a guest whose flavor says nothing. A flavor's extra spec"
+        " masakari:qga_action may say more, up to [verdicts] and [events], or less; an image or a server only less.",
+    ),
+    Option(
         "budget", "recoveries", "integer", 3, low=1, high=1000, reloadable=True,
         reason="Recoveries of one guest within the window; after them it needs a human and is only recorded. A guest"
         " that recoveries do not help gets no more of them.",
@@ -104,6 +118,38 @@ OPTIONS: tuple[Option, ...] = (
         "fitness", "limit", "integer", 4, low=0, high=7, reloadable=True,
         reason="Points of trouble, 0 to 7, of this host and of the helper itself (late rounds, slow libvirt, memory or"
         " disk pressure) above which no guest is judged. Each point stretches all times of silence by one more.",
+    ),
+    Option(
+        "nova", "enabled", "boolean", False, reloadable=True,
+        reason="Ask Nova once in each interval what it expects of this host, for metadata that opt in, for guests that"
+        " it is working on, and for those that are missing here or should not be. docs/nova.rst has it all.",
+    ),
+    Option(
+        "nova", "interval", "integer", 60, unit="s", low=30, high=240, reloadable=True,
+        reason="Seconds between two rounds, each a bit earlier or later, so that a thousand hosts do not ask at once.",
+    ),
+    Option(
+        "nova", "dwell", "integer", 300, unit="s", low=120, high=86400, reloadable=True,
+        reason="Seconds that Nova and libvirt must disagree about a guest, both answering all along, before it counts.",
+    ),
+    Option(
+        "nova", "metadata", "string", "HA_Enabled", reloadable=True,
+        reason="The server's metadata key that opts in with a value such as True. The same as Masakari's"
+        " [instance_failure] ha_enabled_instance_metadata_key.",
+    ),
+    Option(
+        "nova", "endpoint", "string", "", reloadable=True,
+        reason="Nova's address, if the catalogue's (compute) is not to be used. The user, Keystone and cafile are those"
+        " of [masakari]; he needs the role admin.",
+    ),
+    Option("nova", "region", "string", "", reloadable=True, reason="Nova's region. Empty: that of [masakari]."),
+    Option(
+        "nova", "interface", "choice", "same", choices=("same", "public", "internal", "admin"), reloadable=True,
+        reason="Which of Nova's endpoints in the catalogue is used; same: as for Masakari.",
+    ),
+    Option(
+        "nova", "timeout", "integer", 15, unit="s", low=1, high=60, reloadable=True,
+        reason="Seconds that one request may take.",
     ),
     Option(
         "libvirt", "connection_uri", "string", "qemu:///system",

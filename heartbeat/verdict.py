@@ -6,6 +6,7 @@ What it promises, checked after every step:
   fact or on silence; and where silence is the reason, only while we are fit to judge and nothing holds us.
 - `hung` needs the time of silence, a second witness that agrees, and two unanswered questions, or one if that witness
   is the kernel; whatever moves forbids it.
+- Nothing is concluded of a guest that is exempt.
 - A guest has at most one open incident, and the same verdict on the same incarnation opens it only once.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from heartbeat import lifecycle, suspicion
+from heartbeat import exemption, lifecycle, suspicion
 from heartbeat.conclusion import Step
 from heartbeat.guest import Guest
 from heartbeat.incident import CERTAIN, HUNG, RECOVER, Close, Incident, Open
@@ -33,10 +34,11 @@ from heartbeat.observation import (
     Sampled,
     Seen,
     Stopped,
+    Tasked,
     Tick,
     Vanished,
 )
-from heartbeat.watch import Fitness, Timing, Watch
+from heartbeat.watch import EXEMPT, Fitness, Timing, Watch
 from heartbeat.witness import Cpu, Says, hear
 
 
@@ -52,7 +54,15 @@ def begin(guest: Guest, incarnation: str, armed: bool, incident: Incident | None
 def judge(watch: Watch, observation: Observation, now: float, fitness: Fitness, timing: Timing) -> Step:
     """What the observation makes of the watch, and what is to be done, in this order. Raises Broken rather than act on
     nonsense."""
-    after, effects = _STEPS[type(observation)](watch, observation, now, fitness, timing)
+    step = _STEPS[type(observation)]
+    if timing.exempt:
+        after, effects = exemption.left_alone(step, watch, observation, now, fitness, timing)
+    elif watch.state == EXEMPT:
+        back, more = exemption.readmitted(watch, now)
+        after, effects = step(back, observation, now, fitness, timing)
+        effects = [*more, *effects] if after.running else effects
+    else:
+        after, effects = step(watch, observation, now, fitness, timing)
     if after.state != watch.state:
         after = after._replace(since=now)
     if effects:
@@ -67,6 +77,8 @@ def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, 
     if len(verdicts) > 1:
         raise Broken(f"{len(verdicts)} incidents opened at once")
     for opened in verdicts:
+        if timing.exempt:
+            raise Broken(f"{opened.verdict} on {opened.uuid}, which is exempt: {timing.exempt}")
         what = f"{opened.verdict} on {opened.uuid}"
         if before.incident and before.incident.id not in closed:
             raise Broken(f"{what} beside incident {before.incident.id}")
@@ -111,6 +123,7 @@ _STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
     ChannelChanged: lifecycle.channel_changed,
     Stopped: lifecycle.stopped,
     Vanished: lifecycle.vanished,
+    Tasked: lifecycle.tasked,
     Recorded: lifecycle.recorded,
     Gap: lifecycle.gapped,
     Asked: suspicion.asked,
