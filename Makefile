@@ -9,7 +9,6 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 CELL := PYTHONPATH=$(CURDIR) $(PYTHON) -m tests.harness.cell --
-CELL_ALONE := $(CELL:--=--without-guests --)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' heartbeat/__init__.py)
 PACKAGE := build/masakari-qga_$(VERSION)_all.deb
 # More words for pytest: make unit ARGS="-k verdict -x"
@@ -48,9 +47,9 @@ cluster: install-deb ## tests of the installed package with real corosync and Pa
 	$(CELL) $(PYTEST) tests/cluster $(wildcard tests/install) $(ARGS)
 
 .PHONY: openstack
-openstack: tools ## tests with the real Keystone and Masakari, in a private cell (their tables: ARGS=--write-pages)
+openstack: tools ## tests with the real Keystone and Masakari, in a private cell (their pages: ARGS=--write-pages)
 	@tests/openstack/install.sh
-	$(CELL_ALONE) $(PYTEST) tests/openstack $(ARGS)
+	$(CELL) $(PYTEST) tests/openstack $(ARGS)
 
 .PHONY: drills
 drills: tools ## guests, hosts and helpers broken on purpose: a table of what came of each (some 16 minutes)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from heartbeat.backends import Backend, Delivered, Later
 from heartbeat.ledger import CLEARED, DELIVERED, PENDING, Delivery, Ledger, LedgerError
-from heartbeat.owed import called, hopeless, outdated, report
+from heartbeat.owed import hopeless, outdated, report
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class Courier:
         """What is owed, less what does not matter any more."""
         old = outdated(owed, self._wall())
         for delivery in old:
-            log.warning("%s: %s is not told any more: it is too old", self.name, called(delivery))
+            log.warning("%s: %s is not told any more: it is too old", self.name, delivery.called)
             self._ledger.expired(delivery.id, self._wall())
         return [it for it in owed if it not in old]
 
@@ -174,16 +174,12 @@ class Courier:
     def _attempt(self, delivery: Delivery) -> bool:
         """Whether it was delivered."""
         wait = self._wait_of(delivery)
-        self._used_at = self._clock()
-        failure = self._backend.prepare()
-        if failure is not None:
-            self._whole(failure)
-            return False
-        # What is over is over: nobody needs to be asked whether it still is.
-        answer = self._ask(delivery.incident.id) if delivery.kind != CLEARED else STANDS
-        if answer != STANDS:
-            seconds = AFTER_GONE if answer == GONE else AFTER_NOT_NOW
-            self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
+        if wait is AT_ONCE:
+            # It loads while the cluster is asked. One that is held may be so for hours, and is begun only once.
+            self._used_at = self._clock()
+            self._backend.begin()
+        # First, so that what is held costs no login; and last, so that nothing has happened since.
+        if not (self._stands(delivery, wait) and self._prepared() and self._stands(delivery, wait)):
             return False
         if wait.renew:
             self._ledger.renewed(delivery.id, self._wall())
@@ -199,16 +195,31 @@ class Courier:
         self._accept(delivery, outcome)
         return True
 
-    def _ask(self, incident: int) -> str:
+    def _prepared(self) -> bool:
+        self._used_at = self._clock()
+        failure = self._backend.prepare()
+        if failure is not None:
+            self._whole(failure)
+        return failure is None
+
+    def _stands(self, delivery: Delivery, wait: Wait) -> bool:
+        """Whether the incident is still so; if not, the delivery waits."""
+        if delivery.kind == CLEARED:
+            return True  # what is over is over: nobody needs to be asked whether it still is
         try:
-            return self._confirm(incident)
+            answer = self._confirm(delivery.incident.id)
         except TimeoutError:
-            return NOT_NOW
+            answer = NOT_NOW
+        if answer == STANDS:
+            return True
+        seconds = AFTER_GONE if answer == GONE else AFTER_NOT_NOW
+        self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
+        return False
 
     def _accept(self, delivery: Delivery, outcome: Delivered) -> None:
         name = outcome.reference or "an earlier attempt had arrived"
         word = "reported as over" if delivery.kind == CLEARED else "reported"
-        log.info("%s: %s %s: %s", self.name, called(delivery), word, name)
+        log.info("%s: %s %s: %s", self.name, delivery.called, word, name)
         self._accepted[delivery.id] = (self._wall(), outcome.reference)
         self._waits.pop(delivery.id, None)
         self._record()
@@ -230,10 +241,10 @@ class Courier:
         else:
             self._well()
             if outcome.reason != (before.reason or delivery.error):
-                log.warning("%s: %s is not reported yet: %s", self.name, called(delivery), outcome.reason)
+                log.warning("%s: %s is not reported yet: %s", self.name, delivery.called, outcome.reason)
         self._ledger.postponed(delivery.id, outcome.reason, outcome.uncertain)
         if not outcome.whole and hopeless(delivery, failures):
-            log.warning("%s: %s is not told any more: %s", self.name, called(delivery), outcome.reason)
+            log.warning("%s: %s is not told any more: %s", self.name, delivery.called, outcome.reason)
             self._ledger.refused(delivery.id, self._wall(), outcome.reason)
 
     def _whole(self, failure: Later) -> None:

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Callable
 
 from heartbeat import transitions
-from heartbeat.alarm import Alarms
+from heartbeat.alarm import NEVER, Alarms
 from heartbeat.budget import Budget
+from heartbeat.census import Census
 from heartbeat.choices import Choices
 from heartbeat.discrepancies import VERDICTS as DISCREPANCIES
 from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, SUSPENDED, Change, Close, Incident
+from heartbeat.incident import RECOVER, SUSPENDED, Change, Close, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
-    Answered,
     Ask,
-    Asked,
     Effect,
     Gap,
     Look,
@@ -39,15 +39,12 @@ from heartbeat.observation import (
 )
 from heartbeat.settings import plain, printable
 from heartbeat.verdict import Broken, begin, judge
-from heartbeat.watch import HEALTHY, LOOK, SLOW, WAITING, Fitness, Timing, Watch, calm, rest, wake_at
+from heartbeat.watch import LOOK, SLOW, Fitness, Timing, Watch, calm, rest, wake_at
 
 log = logging.getLogger(__name__)
 
 # Seconds until the ledger is tried again after it failed, by all guests together: a failure may take it seconds.
 LEDGER_RETRY = 1.0
-# What healthy guests give every day: in these states no verdict follows from it.
-QUIET = frozenset({HEALTHY, WAITING})
-COMMON = (Asked, Answered)
 
 
 class Guests:
@@ -84,6 +81,7 @@ class Guests:
         # What an earlier life of ours knew of guests that have not been seen in this one yet.
         self._armed = ledger.armed()
         self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in DISCREPANCIES}
+        self._census = Census(self._incidents.values())
         self.discrepancies = Discrepancies(ledger, wall, recipients, opened, closed, self.watches)
 
     def inventory(self, found: Mapping[str, Observation], now: float, fitness: Fitness, timing: Timing) -> None:
@@ -100,9 +98,12 @@ class Guests:
             return
         described = observation.guest if isinstance(observation, Seen) else watch.guest
         timing = self.choices.timing(uuid, described.instance, watch.armed, timing)
-        fitness = self._fitness(uuid, watch, observation, fitness)
         try:
             after, effects = judge(watch, observation, now, fitness, timing)
+            if any(isinstance(effect, Open) for effect in effects):
+                # Only what an incident causes depends on the guest's own budget and holds: they are not asked before.
+                fitness = self.fitness_of(uuid, fitness)
+                after, effects = judge(watch, observation, now, fitness, timing)
         except Broken:
             log.exception("guest %s: a step was not made; its silence so far is forgotten", uuid)
             watch = watch._replace(looking=False)
@@ -139,7 +140,7 @@ class Guests:
         self._keep(uuid, after, fitness, timing)
         self._carry_out(after, effects)
         if isinstance(observation, Vanished):
-            del self.watches[uuid]
+            self._census.put(uuid, self.watches.pop(uuid), None)
             self.choices.forget(uuid)
             self._wakes.drop(uuid)
 
@@ -158,7 +159,7 @@ class Guests:
 
     def wake(self, now: float, fitness: Fitness, timing: Timing) -> set[str]:
         """Steps that are due by time alone, and those that the ledger did not take: of which guests."""
-        due = [key for key, (at, _, _) in self._postponed.items() if at <= now]
+        due = [key for key, _ in takewhile(lambda it: it[1][0] <= now, self._postponed.items())]
         for key in due:
             if key not in self._postponed:
                 continue  # superseded by one before it
@@ -176,11 +177,12 @@ class Guests:
         return {uuid for uuid, _ in due}
 
     def next_at(self) -> float:
-        return min([self._wakes.next_at(), *(at for at, _, _ in self._postponed.values())])
+        retry = next((at for at, _, _ in self._postponed.values()), NEVER)
+        return min(self._wakes.next_at(), retry)
 
     def holding(self, incident: int) -> Watch | None:
         """The guest that has this incident open."""
-        return next((it for it in self.watches.values() if it.incident and it.incident.id == incident), None)
+        return self.watches.get(self._census.holder(incident))
 
     def awaited(self, incident: int) -> bool:
         """Whether the incident is of an earlier life, and its guest has not been seen yet."""
@@ -188,9 +190,7 @@ class Guests:
 
     def failed(self) -> list[str]:
         """The uuids of guests with an open incident that asks for recovery, whether seen yet or not."""
-        open_ones = [*(it.incident for it in self.watches.values() if it.incident), *self._incidents.values()]
-        ours = (incident.uuid for incident in open_ones if incident.action == RECOVER)
-        return sorted({*ours, *self.discrepancies.of(RECOVER)})
+        return self._with_incident(RECOVER)
 
     def _first(self, uuid: str, observation: Observation, now: float) -> Watch | None:
         """The watch of a guest that was not watched so far, with what the ledger remembers of this incarnation."""
@@ -206,12 +206,6 @@ class Guests:
             return begin(Guest(uuid, name, Channel.UNKNOWN, 0, 1), incarnation, armed == incarnation, incident, now)
         return None
 
-    def _fitness(self, uuid: str, watch: Watch, observation: Observation, whole: Fitness) -> Fitness:
-        """Whether we can judge this guest, and may have it recovered. Asked in full only where a verdict may follow."""
-        if watch.state in QUIET and isinstance(observation, COMMON):
-            return whole
-        return self.fitness_of(uuid, whole)
-
     def fitness_of(self, uuid: str, whole: Fitness) -> Fitness:
         """whole: this node's fitness, to which the guest's own budget and holds are added."""
         try:
@@ -225,7 +219,8 @@ class Guests:
         """Since when each guest that does not answer, or that an I/O error stopped, has been so. A question that is out
         for long counts: else those asked first would be judged before anybody knows how many are silent."""
         since = {}
-        for uuid, it in self.watches.items():
+        for uuid in self._census.doubted:
+            it = self.watches[uuid]
             late = it.asked if it.armed and it.asked is not None and now - it.asked > 2 * SLOW else None
             at = next((at for at in (it.silent_from, it.stalled, late) if at is not None), None)
             if at is not None:
@@ -234,12 +229,15 @@ class Guests:
 
     def watched(self) -> int:
         """How many guests we would miss."""
-        return sum(it.armed and (it.running or it.stalled is not None) for it in self.watches.values())
+        return len(self._census.missed)
 
     def suspended(self) -> list[str]:
         """The uuids of guests that failed again after too many recoveries: they need a human."""
-        ours = (uuid for uuid, it in self.watches.items() if it.incident and it.incident.action == SUSPENDED)
-        return sorted({*ours, *self.discrepancies.of(SUSPENDED)})
+        return self._with_incident(SUSPENDED)
+
+    def _with_incident(self, action: str) -> list[str]:
+        found, missed = self._census.with_incident(action), self.discrepancies.of(action)
+        return sorted({*found, *missed}) if missed else found
 
     def reconsider(self, uuids: Iterable[str], now: float, fitness: Fitness, timing: Timing) -> list[str]:
         """Choose their terms anew, since the settings or Nova's word are not what they were. Whose have changed."""
@@ -257,10 +255,12 @@ class Guests:
         return self.choices.timing(uuid, watch.guest.instance, watch.armed, usual) if watch else usual
 
     def _keep(self, uuid: str, watch: Watch, fitness: Fitness, timing: Timing) -> None:
+        self._census.put(uuid, self.watches.get(uuid), watch)
         self.watches[uuid] = watch
         self._wakes.set(uuid, wake_at(watch, timing, fitness.stretch))
 
     def _postpone(self, uuid: str, watch: Watch, observation: Observation) -> None:
+        self._postponed.pop((uuid, type(observation)), None)  # so that they stay in the order of their times
         self._postponed[uuid, type(observation)] = (self._writable_at, watch.incarnation, observation)
         if uuid in self.watches:
             self._wakes.drop(uuid)  # set again when the step is made
@@ -268,6 +268,6 @@ class Guests:
     def _supersede(self, uuid: str, observation: Observation) -> None:
         """What libvirt says of a guest stands for what it said before and the ledger did not take. Only its death is
         not undone by a list that may be older."""
-        if isinstance(observation, (Seen, Stopped, Vanished)):
+        if self._postponed and isinstance(observation, (Seen, Stopped, Vanished)):
             for kind in (Seen, Vanished) if isinstance(observation, Seen) else (Seen, Stopped, Vanished):
                 self._postponed.pop((uuid, kind), None)

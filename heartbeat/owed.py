@@ -33,9 +33,3 @@ def hopeless(delivery: Delivery, failures: int) -> bool:
     """Whether a report that the receiver does not take, though it takes others, is given up. Only of what is over: that
     a guest has failed is told for as long as it is true."""
     return delivery.kind == CLEARED and failures >= CLEARED_ATTEMPTS
-
-
-def called(delivery: Delivery) -> str:
-    incident = delivery.incident
-    over = "the end of " if delivery.kind == CLEARED else ""
-    return f"{over}incident {incident.id} ({incident.verdict}, guest {incident.uuid})"

@@ -89,6 +89,12 @@ class Delivery(NamedTuple):
     closed: str = ""
     why: str = ""
 
+    @property
+    def called(self) -> str:
+        """What it is called in the log."""
+        over = "the end of " if self.kind == CLEARED else ""
+        return f"{over}incident {self.incident.id} ({self.incident.verdict}, guest {self.incident.uuid})"
+
 
 class Attempt(NamedTuple):
     """An attempt that is about to be made, already on disk.

@@ -38,7 +38,7 @@ class Reporting:
         self._acting: set[str] = set()
         self._attributes: Attributes | None = None
         self._config, self._node = config, node
-        self._shown: tuple[str, tuple[str, ...], bool] = ("starting", (), False)
+        self._shown: tuple[str, Sequence[str], bool] = ("starting", (), False)
 
     @property
     def names(self) -> Sequence[str]:
@@ -82,7 +82,7 @@ class Reporting:
             *(f"{name}: {trouble}" for name, trouble in troubles if trouble),
         ]
         state = "; ".join(reason for reason in reasons if reason) or "ok"
-        now = (state, tuple(failed), bool(condition.breaker))
+        now = (state, failed, bool(condition.breaker))
         if now != self._shown:
             self._shown = now
             attributes = self._attributes

@@ -75,7 +75,7 @@ def _preset(*values: int) -> Mapping[str, Value]:
 
 # Per word of watch.sensitivity. medium is the defaults, once more.
 PRESETS: Mapping[str, Mapping[str, Value]] = {
-    "high": _preset(4, 3, 7, 30, 30, 300, 20, 1800),
+    "high": _preset(3, 3, 7, 30, 30, 300, 20, 1800),
     "medium": MappingProxyType({key: BY_KEY[key].default for key in _PRESET_KEYS}),
     "low": _preset(30, 10, 60, 300, 300, 1800, 120, 86400),
 }

@@ -129,6 +129,9 @@ class Backend(Protocol):
 
     name: str
 
+    def begin(self) -> None:
+        """Starts what takes time and needs nobody's answer, and returns at once."""
+
     def prepare(self) -> Later | None:
         """Does all that can be done without a report (authentication, say), so that little time passes between the
         last look at the guest and the report. None: ready."""

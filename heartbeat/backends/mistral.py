@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from heartbeat.backends import SLOW, Delivered, Later, Outcome, Report
-from heartbeat.backends.answers import Answer, trouble, utc
+from heartbeat.backends.answers import Answer, said, trouble, utc
 from heartbeat.backends.keystone import Service
 from heartbeat.settings import printable
 
 SERVICE_TYPE = "workflowv2"
+NOT_FOUND = "Workflow not found"
 
 
 class Mistral:
@@ -40,8 +41,10 @@ class Mistral:
         if 200 <= status < 300:
             why = f"Mistral answers {status} without the execution asked for; check {name('endpoint')} or the catalogue"
             return Later(why, SLOW, uncertain=True, whole=True)
-        said = content.get("faultstring")
-        answer = Answer(status, said if isinstance(said, str) else "", retry_after)
+        fault = content.get("faultstring")
+        answer = Answer(status, fault if isinstance(fault, str) else "", retry_after)
+        if NOT_FOUND in answer.message:  # 15 answers 404, 23 answers 500
+            return Later(said("Mistral", answer) + self._remedy(404, workflow, True), SLOW, whole=True)
         return trouble("Mistral", answer, utc(), self._remedy(status, workflow, bool(content)))
 
     def _remedy(self, status: int, workflow: str, own: bool) -> str:

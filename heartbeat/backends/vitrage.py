@@ -9,6 +9,7 @@ TIME is dropped without a word.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -51,7 +52,10 @@ class Vitrage:
             remedy = "; it cannot validate our token, check its own [keystone_authtoken]"
         elif status == 403:
             remedy = f"; its policy event:post refuses {name('username')}"
-        return trouble("Vitrage", Answer(status, _message(document), retry_after), utc(), remedy)
+        later = trouble("Vitrage", Answer(status, _message(document), retry_after), utc(), remedy)
+        # It says 404 as well when its graph has not answered in time, and may have taken the event: then its alarm must
+        # be cleared some day.
+        return replace(later, uncertain=True) if status == 404 else later
 
 
 def event(report: Report) -> dict[str, object]:

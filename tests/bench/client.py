@@ -29,7 +29,7 @@ PAUSE = 0.02        # s between two calls of the bystander
 
 def floor(interval: str, *uuids: str) -> None:
     began, numbered = time.monotonic(), list(enumerate(uuids))
-    for share in range(QUESTIONS):
+    for share in range(min(QUESTIONS, len(uuids))):
         threading.Thread(target=_ask, args=(numbered[share::QUESTIONS], len(uuids), float(interval), began)).start()
     print("ready", flush=True)
 

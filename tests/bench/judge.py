@@ -20,7 +20,7 @@ from heartbeat.probe import Answer
 from heartbeat.verdict import begin, judge
 from heartbeat.watch import Fitness, Timing, Watch
 from heartbeat.witness import Sample, Slices
-from tests.bench.measure import Row, Scene
+from tests.bench.measure import Row
 
 PROMISE = 100_000  # observations per second
 TIMING = Timing(interval=10, timeout=5, silence=15, agent_down=60)
@@ -43,7 +43,7 @@ def measure(seconds: float = 2.0, guests: int = 200) -> dict[str, object]:
     }
 
 
-def rows(_: Scene) -> Iterator[Row]:
+def rows() -> Iterator[Row]:
     found = measure()
     yield Row("judge: one observation, on one core", 1e6 / float(str(found["value"])), "us", 1e6 / PROMISE)
 

@@ -41,16 +41,18 @@ TEMPLATE = """\
     <controller type='usb' model='none'/>
     <serial type='pty'><log file='{console}' append='off'/><target port='0'/></serial>
     <serial type='unix'><source mode='bind' path='{control}'/><target port='1'/></serial>
-    <channel type='unix'>
-      <source mode='bind' path='{channels}/com.redhat.spice.0.{name}.sock'/>
-      <target type='virtio' name='com.redhat.spice.0'/>
-    </channel>
+    {decoy}
     {agent}
     {balloon}
     {extra}
   </devices>
 </domain>
 """
+DECOY = """\
+<channel type='unix'>
+      <source mode='bind' path='{channels}/com.redhat.spice.0.{name}.sock'/>
+      <target type='virtio' name='com.redhat.spice.0'/>
+    </channel>"""
 AGENT = """\
 <channel type='unix'>
       <source mode='bind' path='{channels}/org.qemu.guest_agent.0.{name}.sock'/>
@@ -66,12 +68,13 @@ def console_log(name: str) -> str:
     return f"/var/log/libvirt/{name}.console"
 
 
-def render(number: int, name: str, uuid: str, *, agent: bool = True, on_crash: str = "destroy",
+def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool = True, on_crash: str = "destroy",
            panic_device: bool = False, watchdog: str | None = None, disk: str | None = None, nic: bool = False,
            balloon_period: int = 10, append: str = "", extra: str = "") -> str:
     """The XML of one guest, and on the host what it refers to.
 
     agent           has the channel of the guest agent (the guest needs it to boot up: without, there is no shell)
+    decoy           has a channel of another program's before that one
     on_crash        destroy, preserve, restart; takes effect with panic_device only
     watchdog        action of an i6300esb: pause, reset, poweroff, none
     disk            a virtio disk: the path of a raw image, made with 16 MiB if it is not there
@@ -93,10 +96,11 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, on_crash: s
         devices.append("<disk type='file' device='disk'>"
                        "<driver name='qemu' type='raw' cache='none' error_policy='enospace'/>"
                        f"<source file='{disk}'/><target dev='vda' bus='virtio'/></disk>")
-    built = image.build()
+    built, paths = image.build(), {"channels": CHANNELS, "name": name}
     period = f"<stats period='{balloon_period}'/>" if balloon_period else ""
     return TEMPLATE.format(
         number=number, name=name, uuid=uuid, project=PROJECT, kernel=built.kernel, initrd=built.initrd,
-        cmdline=f"{CMDLINE} {append}".strip(), on_crash=on_crash, channels=CHANNELS, console=console_log(name),
-        control=control_socket(name), agent=AGENT.format(channels=CHANNELS, name=name) if agent else "",
+        cmdline=f"{CMDLINE} {append}".strip(), on_crash=on_crash, console=console_log(name),
+        control=control_socket(name), decoy=DECOY.format(**paths) if decoy else "",
+        agent=AGENT.format(**paths) if agent else "",
         balloon=f"<memballoon model='virtio'>{period}</memballoon>", extra="\n    ".join(filter(None, devices)))

@@ -122,15 +122,15 @@ def test_killed_at_two_hundred_moments_it_tells_everybody_of_every_incident_and_
     for number in range(KILLS):
         helper.start()
         # Most lives see a burst of a few; a guest may also die before the helper lives again.
-        time.sleep(chance.uniform(0, 0.3))
+        time.sleep(chance.uniform(0, 0.2))
         for _ in range(chance.choice((0, 0, 1, 2)) if number < KILLS - 20 else len(well)):
             if well:
                 helper.guests[well.pop()][1] = "dead"
         helper.write()
         if chance.random() < 0.5:
-            time.sleep(chance.uniform(0, 1.0))
+            time.sleep(chance.uniform(0, 0.8))
         else:   # just when something has arrived, and perhaps not been answered
-            before, end = helper.requests(), time.monotonic() + 1.2
+            before, end = helper.requests(), time.monotonic() + 0.9
             while helper.requests() == before and time.monotonic() < end:
                 time.sleep(0.001)
             time.sleep(chance.uniform(0, 0.01))
@@ -165,9 +165,11 @@ def check(helper: Helper) -> None:
     acted = [(it["guest"]["uuid"], it["event"]) for it in endpoint.receiver("webhook").acted]
     assert sorted(acted) == [(uuid, event) for uuid in guests for event in ("cleared", "failed")]
     assert all(acted.index((uuid, "failed")) < acted.index((uuid, "cleared")) for uuid in guests)
-    # Sent: what was sent more than once was the same each time.
-    bodies = {"masakari": [json.dumps(it.body, sort_keys=True) for it in endpoint.attempts]}
-    bodies.update({name: [it.body for it in attempts] for name, attempts in endpoint.received.items()})
+    # Sent: what was sent more than once was the same each time. A kill may cut a request off; that one is none.
+    whole = [it.body for it in endpoint.attempts if isinstance(it.body, dict)]
+    bodies = {"masakari": [json.dumps(body, sort_keys=True) for body in whole]}
+    bodies.update({name: [it.body for it in attempts if len(it.body) == int(it.headers["Content-Length"])]
+                   for name, attempts in endpoint.received.items()})
     bodies["command"] = [" ".join(line) for line in helper.ran()]
     repeated = {name: len(found) - len(set(found)) for name, found in bodies.items()}
     print("repeated", repeated)

@@ -152,6 +152,19 @@ def test_the_list_and_version_1_0_show_the_same_without_details(cloud, seen):
         "notifications": [without]}
 
 
+def test_one_guest_of_a_host_after_the_other(cloud):
+    cloud.segment("two-guests")
+    guests = [cloud.nova.server(host="two-guests").uuid for _ in range(2)]
+    sender = Sender(cloud.sender_options())
+    numbers = [reported(sender, guest, "two-guests") for guest in guests]
+    sender.close()
+    shown = [cloud.outcome(number) for number in numbers]
+    asked = [(it.server, it.what) for it in cloud.nova.requests if it.server in guests and it.method == "POST"]
+    assert asked in ([(guest, what) for guest in order for what in BOTH] for order in (guests, guests[::-1]))
+    listed = cloud.call("GET", f"/notifications?source_host_uuid={shown[0]['source_host_uuid']}")["notifications"]
+    assert [it["notification_uuid"] for it in listed] == numbers[::-1]
+
+
 def test_while_it_is_running_the_tasks_begun_so_far_are_shown(cloud):
     cloud.segment("slow")
     server: Server = cloud.nova.server(host="slow", seconds=3.0)
@@ -181,7 +194,8 @@ What becomes of a notification
 .. Made by make openstack ARGS=--write-pages, which compares otherwise.
 
 What the engine of masakari 22.0.0 made of reports that our own code sent, with a stand-in for Nova that was put
-into the situation; and what it shows of that. tests/openstack asserts every sentence.
+into the situation; and what it shows of that. tests/openstack asserts it, but for defaults and what is said to follow
+from them, which were read in its source.
 
 ``GET /notifications/NUMBER`` takes the role ``admin`` and the number that the answer to the POST has. After a repeated
 POST, which is answered 409, only the list tells the number: ``GET /notifications``, with ``source_host_uuid=`` and
@@ -198,10 +212,10 @@ POST, which is answered 409, only the list tells the number: ``GET /notification
 
 ``recovery_workflow_details``
     From microversion 1.1 on (header ``OpenStack-API-Version: instance-ha 1.1``). A list of tasks, of *all* attempts, in
-    order: ``name``, ``state`` (``RUNNING``, ``SUCCESS``, ``REVERTED``), ``progress`` (0.0 to 1.0), ``progress_details``:
-    a list of ``timestamp`` (UTC, ``2026-03-01 06:00:00.123456``), ``progress`` (a *string*) and ``message``. A task
-    that has not begun is not there, nor is one that ended before it said anything, as if Nova does not know the guest.
-    The table has the last message of each.
+    order. Each has ``name``, ``state`` (``RUNNING``, ``SUCCESS``, ``REVERTED``), ``progress`` (0.0 to 1.0) and
+    ``progress_details``, a list of ``timestamp`` (UTC, ``2026-03-01 06:00:00.123456``), ``progress`` (a *string*) and
+    ``message``. A task that has not begun is not there, nor is one that ended before it said anything, as if Nova does
+    not know the guest. The table has the last message of each.
 
     The API asks the engine for them. Without an engine the answer is 500 after 60 s (``rpc_response_timeout``), with
     ``MessagingTimeout`` in its text, while microversion 1.0 shows the status at once.

@@ -38,6 +38,12 @@ class Receiver:
         self.outcomes: list = []
         self.hook = lambda report: None
 
+    def begin(self):
+        pass
+
+    def begin(self) -> None:
+        pass
+
     def prepare(self):
         return None
 

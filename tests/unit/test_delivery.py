@@ -38,7 +38,10 @@ class Receiver:
         self.outcomes: list = []
         self.prepared: list = []
         self.refused: set[str] = set()
-        self.closed = 0
+        self.begun = self.closed = 0
+
+    def begin(self) -> None:
+        self.begun += 1
 
     def prepare(self):
         return self.prepared.pop(0) if self.prepared else None
@@ -158,6 +161,31 @@ def test_an_incident_closed_right_after_it_was_confirmed_is_not_sent(desk):
     desk.confirm = lambda incident: desk.close(incident) or STANDS
     desk.courier = desk.hire()
     assert desk.until_idle(600) == []
+
+
+def test_an_incident_that_ends_during_the_login_is_not_sent(desk):
+    desk.fail("guest")
+    desk.receiver.prepare = lambda: desk.answers.update({1: GONE})
+    assert desk.until_idle(60) == []
+
+
+def test_what_takes_time_is_begun_before_the_cluster_is_asked(desk):
+    desk.fail("guest")
+    begun = []
+    desk.confirm = lambda incident: begun.append(desk.receiver.begun) or STANDS
+    desk.courier = desk.hire()
+    desk.courier.step()
+    assert begun == [1, 1], "asked before the login, and right before the report"
+
+
+def test_what_is_held_for_long_costs_no_login_and_no_memory(desk):
+    desk.fail("guest")
+    desk.answers[1] = NOT_NOW
+    desk.receiver.prepare = lambda: pytest.fail("there is nothing to report now")
+    assert desk.until_idle(3600) == []
+    assert (desk.receiver.begun, desk.receiver.closed) == (1, 1)
+    del desk.answers[1], desk.receiver.prepare
+    assert len(desk.until_idle(2)) == 1
 
 
 def test_each_attempt_looks_at_the_guest_again(desk):

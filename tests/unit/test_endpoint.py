@@ -110,6 +110,18 @@ class TestContract:
         assert message == ("Notification received from host one of type 'VM' is ignored as the host is already under "
                            "maintenance.")
 
+    def test_what_the_engine_has_done_is_shown_with_details_from_version_1_1_on(self, masakari):
+        post(masakari, notification())
+        number = masakari.stored[0]["notification_uuid"]
+        task = {"name": "ConfirmInstanceActiveTask", "state": "SUCCESS", "progress": 1.0, "progress_details": []}
+        masakari.settle(number, "finished", task)
+        shown = masakari.get(f"/notifications/{number}", {}, (1, 1)).document["notification"]
+        assert (shown["status"], shown["recovery_workflow_details"]) == ("finished", [task])
+        shown = masakari.get(f"/notifications/{number}", {}, (1, 0)).document["notification"]
+        assert shown["status"] == "finished"
+        assert "recovery_workflow_details" not in shown
+        assert masakari.get("/notifications", {"status": "new"}, (1, 1)).document == {"notifications": []}
+
 
 class TestOverTheWire:
     def send(self, cloud: Endpoint, document: object, token: str | None = None, seconds: float = 10) -> int:
