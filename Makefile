@@ -49,6 +49,7 @@ cluster: install-deb ## tests of the installed package with real corosync and Pa
 .PHONY: openstack
 openstack: tools ## tests with the real Keystone and Masakari, in a private cell (their pages: ARGS=--write-pages)
 	@tests/openstack/install.sh
+	@tests/openstack/receivers.sh
 	$(CELL) $(PYTEST) tests/openstack $(ARGS)
 
 .PHONY: drills
