@@ -7,9 +7,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from heartbeat.backends import Backend, Delivered, Later
+from heartbeat.backoff import AT_ONCE, Wait, delay
 from heartbeat.ledger import CLEARED, DELIVERED, PENDING, Delivery, Ledger, LedgerError
 from heartbeat.owed import hopeless, outdated, report
 
@@ -19,27 +19,12 @@ log = logging.getLogger(__name__)
 STANDS, NOT_NOW, GONE = "stands", "not-now", "gone"
 
 # Seconds.
-FIRST_DELAY, LAST_DELAY = 1.0, 60.0
-JITTER = 0.25  # of a delay, so that the nodes of a cloud do not all come back at once
 AFTER_NOT_NOW = 2.0
 AFTER_GONE = 5.0  # by then the owner has closed the incident, and it is not owed any more
 AFTER_LEDGER_ERROR = 5.0
 AFTER_BUG = 30.0
 IDLE = 120.0  # then the backend gives back what it holds
 LOOK_AGAIN = 60.0  # in case a wake-up was forgotten
-
-
-class Wait(NamedTuple):
-    """Why one delivery waits, and until when (monotonic). renew: it will be a new report then."""
-
-    until: float
-    failures: int = 0
-    reason: str = ""
-    renew: bool = False
-
-
-# Not the clock's present time: compared with a reading of the clock made a moment before, that would still lie ahead.
-AT_ONCE = Wait(float("-inf"))
 
 
 class Courier:
@@ -234,7 +219,7 @@ class Courier:
     def _postpone(self, delivery: Delivery, outcome: Later) -> None:
         before = self._wait_of(delivery)
         failures = before.failures + 1
-        until = self._clock() + self._delay(failures, outcome.after)
+        until = self._clock() + delay(failures, outcome.after, self._chance())
         self._waits[delivery.id] = Wait(until, failures, outcome.reason, outcome.renew)
         if outcome.whole:
             self._whole(outcome)
@@ -249,7 +234,7 @@ class Courier:
 
     def _whole(self, failure: Later) -> None:
         self._failures += 1
-        self._resume_at = self._clock() + self._delay(self._failures, failure.after)
+        self._resume_at = self._clock() + delay(self._failures, failure.after, self._chance())
         if failure.reason != self._error and not self._stopping:
             log.warning("%s: nothing can be reported, it is tried again: %s", self.name, failure.reason)
         self._error = failure.reason
@@ -258,10 +243,6 @@ class Courier:
         if self._error is not None:
             log.info("%s: reports are taken again.", self.name)
         self._error, self._failures = None, 0
-
-    def _delay(self, failures: int, after: float | None) -> float:
-        own = min(FIRST_DELAY * 2.0 ** min(failures - 1, 16), LAST_DELAY)
-        return max(after or 0.0, own) * (1 + JITTER * self._chance())
 
     def _rest(self, owed: list[Delivery]) -> float:
         now = self._clock()

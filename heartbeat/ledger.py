@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from heartbeat.bookkeeping import closed, opened, void
 from heartbeat.database import Database, LedgerError
 from heartbeat.holdings import Holdings
 from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
@@ -82,20 +83,20 @@ class Ledger:
         have been, told of an incident that is closed owes it a second report if it clears.
         Raises AlreadyOpenError.
         """
-        opened = []
+        found = []
         with self._transaction() as connection:
             for change in changes:
                 if isinstance(change, Open):
-                    opened.append(_opened(connection, change, now, recipients.get(change.action, ())))
+                    found.append(_opened(connection, change, now, recipients.get(change.action, ())))
                 elif isinstance(change, Close):
-                    _close(connection, change, now)
+                    closed(connection, change, now)
                 elif isinstance(change, Arm):
                     connection.execute("INSERT OR REPLACE INTO armed VALUES (?, ?)", change)
                 elif isinstance(change, Forget):
                     connection.execute("DELETE FROM armed WHERE uuid = ?", change)
             if any(isinstance(change, Close) for change in changes):
                 _prune(connection, now)
-        return opened
+        return found
 
     def deliveries(self, incidents: Iterable[int]) -> dict[int, dict[str, str]]:
         """Incident id -> backend -> status of the report that the guest has failed."""
@@ -154,7 +155,7 @@ class Ledger:
                 " FROM delivery JOIN incident ON incident.id = incident_id WHERE delivery.id = ? AND status = ?",
                 (delivery, PENDING),
             ).fetchone()
-            if row is None or (row[6] == CLEARED and _void(connection, delivery, row[7], row[5])):
+            if row is None or (row[6] == CLEARED and void(connection, delivery, row[7], row[5])):
                 return None
             number, generated_time, uncertain, uuid, action, backend = row[:6]
             connection.execute(
@@ -212,50 +213,10 @@ class Ledger:
 def _opened(
     connection: sqlite3.Connection, change: Open, now: str, backends: Sequence[str | Recipient]
 ) -> Incident:
-    name, evidence = bounded(change.name, 255), bounded(change.evidence, 4096)
-    values = (change.uuid, name, change.incarnation, change.verdict, change.action, now, evidence)
     try:
-        row = connection.execute("INSERT INTO incident VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", values)
+        return opened(connection, change, now, backends)
     except sqlite3.IntegrityError as error:
         raise AlreadyOpenError(f"{change.verdict} of guest {change.uuid}, incarnation {change.incarnation}") from error
-    number = row.lastrowid
-    assert number is not None
-    connection.executemany(
-        "INSERT INTO delivery (incident_id, backend, acts, clears, status, generated_time) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (number, *(Recipient(backend) if isinstance(backend, str) else backend), PENDING, now)
-            for backend in backends
-        ],
-    )
-    return Incident(number, *values)
-
-
-def _close(connection: sqlite3.Connection, change: Close, now: str) -> None:
-    connection.execute(
-        "UPDATE incident SET closed_at = ?, closed_why = ? WHERE id = ? AND closed_at IS NULL",
-        (now, bounded(change.why, 500), change.id),
-    )
-    # Whoever was told, or may just be being told, that the guest has failed is told that this is over.
-    connection.execute(
-        "INSERT OR IGNORE INTO delivery (incident_id, backend, kind, acts, status, generated_time) SELECT incident_id,"
-        f" backend, ?, 0, ?, ? FROM delivery WHERE incident_id = ? AND kind = ? AND clears AND {MAY_HAVE_ARRIVED}",
-        (CLEARED, PENDING, now, change.id, FAILED),
-    )
-    connection.execute(
-        "UPDATE delivery SET status = ?, finished = ? WHERE incident_id = ? AND status = ? AND kind = ?",
-        (EXPIRED, now, change.id, PENDING, FAILED),
-    )
-
-
-def _void(connection: sqlite3.Connection, cleared: int, incident: int, backend: str) -> bool:
-    """Whether the report that this one takes back surely never arrived; then this one expires as well."""
-    told = connection.execute(
-        f"SELECT 1 FROM delivery WHERE incident_id = ? AND backend = ? AND kind = ? AND {MAY_HAVE_ARRIVED}",
-        (incident, backend, FAILED),
-    ).fetchone()
-    if told is None:
-        connection.execute("UPDATE delivery SET status = ? WHERE id = ?", (EXPIRED, cleared))
-    return told is None
 
 
 def _prune(connection: sqlite3.Connection, now: str) -> None:
