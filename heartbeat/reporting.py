@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from heartbeat.ledger import Ledger, Recipients
 from heartbeat.sender import Sender
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 2.0
 
 
 class Reporting:
@@ -152,9 +155,9 @@ class Reporting:
 
 
 def _stop(couriers: Iterable[Courier]) -> None:
-    """Each may have to wait for an answer, so all are told first."""
-    leaving = list(couriers)
+    """All are told first, so that they end together; however many of them hang, it takes no longer than for one."""
+    leaving, until = list(couriers), time.monotonic() + STOP_SECONDS
     for courier in leaving:
         courier.leave()
     for courier in leaving:
-        courier.stop()
+        courier.stop(max(until - time.monotonic(), 0.1))

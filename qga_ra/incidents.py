@@ -63,8 +63,12 @@ def evidence(text: object) -> str:
 
 
 def reported(it: Mapping[str, Any]) -> str:
-    ways = [f"{plain(way.get('backend'), 20)} {plain(way.get('status'), 20)}" for way in records(it.get("deliveries"))]
-    return ", ".join(ways[:8]) or "-"
+    return ", ".join([_way(way) for way in records(it.get("deliveries"))][:12]) or "-"
+
+
+def _way(way: Mapping[str, Any]) -> str:
+    over = " end" if way.get("kind") == "cleared" else ""
+    return f"{plain(way.get('backend'), 20)}{over} {plain(way.get('status'), 20)}"
 
 
 def moment(text: object) -> str:

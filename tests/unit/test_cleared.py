@@ -12,6 +12,8 @@ from heartbeat.delivery import NOT_NOW, STANDS, Courier
 from heartbeat.incident import HUNG, QEMU_DIED, RECORD, RECOVER, Close, Open
 from heartbeat.ledger import Ledger, Recipient
 from heartbeat.owed import CLEARED_ATTEMPTS, CLEARED_DAYS
+from heartbeat.records import listed
+from qga_ra.incidents import read, reported
 
 START = datetime(2026, 11, 20, 5, 0, tzinfo=timezone.utc)
 VITRAGE, MASAKARI = Recipient("vitrage", acts=False, clears=True), Recipient("masakari")
@@ -37,9 +39,6 @@ class Receiver:
         self.reports: list[Report] = []
         self.outcomes: list = []
         self.hook = lambda report: None
-
-    def begin(self):
-        pass
 
     def begin(self) -> None:
         pass
@@ -288,6 +287,27 @@ def test_a_ledger_of_the_version_before_is_taken_over_with_every_row(tmp_path):
     assert ledger.pending("masakari")[0].incident.id == 4
     assert ledger._rows("PRAGMA foreign_key_check") == []
     ledger.close()
+
+
+def test_the_operators_command_reads_a_file_that_a_helper_of_the_version_before_has_left(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(f"{VERSION_2} PRAGMA user_version = 2;")
+    connection.close()
+    found = read(str(path), 10, None)
+    assert [it["id"] for it in found] == [5, 4, 3, 2, 1]
+    assert [(way["backend"], way["status"], way["kind"]) for way in found[-1]["deliveries"]] == [
+        ("masakari", "delivered", FAILED)
+    ]
+
+
+def test_the_operator_sees_that_the_end_was_told_as_well(desk):
+    desk.fail()
+    desk.run()
+    desk.close(1)
+    desk.run()
+    (past,) = desk.ledger.incidents(1)
+    assert reported(listed(past)) == "vitrage delivered, vitrage end delivered"
 
 
 COLUMNS = "id, incident_id, backend, status, generated_time, attempts, sending, uncertain, error, reference, finished"
