@@ -79,6 +79,19 @@ def connection(configuration: Configuration) -> dict[str, Any]:
     return {**found, "auth": dict(api)}
 
 
+def compute(configuration: Configuration) -> dict[str, Any]:
+    """All that is needed to reach Nova, with Masakari's user."""
+    found = connection(configuration)
+    interface = configuration.text("nova.interface")
+    own = {
+        "endpoint": configuration["nova.endpoint"],
+        "region": configuration["nova.region"] or found["region"],
+        "interface": found["interface"] if interface == "same" else interface,
+        "timeout": configuration["nova.timeout"],
+    }
+    return {**found, **own}
+
+
 def missing(configuration: Configuration, names: Mapping[str, object]) -> bool:
     """Whether one of these backends needs Keystone's credentials and there are none."""
     needed = any(name == "masakari" or name in _SERVICES for name in names)

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from heartbeat.terms import NO_INSTANCE, Instance, wish
+from heartbeat.terms import KEY_LIMIT, NO_INSTANCE, Instance, wish
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
 NAMESPACE = "http://openstack.org/xmlns/libvirt/nova/"  # and a version
 # Quotas keep real ones far below; what stands behind these is not read.
-MOST_ENTRIES, KEY_LIMIT, NAME_LIMIT = 1024, 64, 255
+MOST_ENTRIES, NAME_LIMIT = 1024, 255
 
 
 def read(domain: _Element) -> Instance:

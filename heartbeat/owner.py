@@ -11,6 +11,7 @@ from typing import Any, Callable
 from heartbeat.budget import Budget, flights_since
 from heartbeat.condition import Condition, Limits
 from heartbeat.discrepancies import Limits as NovaLimits
+from heartbeat.expectation import Question
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
@@ -99,6 +100,14 @@ class Owner:
     @property
     def fitness(self) -> Fitness:
         return self.condition.fitness(self.link, self.held)
+
+    def post(self, message: Message) -> None:
+        """From any thread: something to be handled in the loop."""
+        self._queue.put(message)
+
+    def question(self) -> Question | None:
+        """What Nova is to be asked now, None for nothing. In the loop only."""
+        return self.guests.discrepancies.question(self._clock())
 
     def fitness_of(self, uuid: str) -> Fitness:
         """Whether this guest can be judged and recovered now. In the loop only."""

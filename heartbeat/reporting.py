@@ -80,6 +80,7 @@ class Reporting:
             f"libvirt: {link}" if link else "",
             "" if link else condition.trouble,
             f"held: {held}" if held else "",
+            f"nova: {nova}" if (nova := guests.discrepancies.trouble) else "",
             "failed" if failed else "",
             f"{suspended} suspended, needs a human" if suspended else "",
             *(f"{name}: {trouble}" for name, trouble in troubles if trouble),

@@ -18,7 +18,7 @@ KEY, SENSITIVITY, ACTION = "masakari:qga", "masakari:qga_sensitivity", "masakari
 # The most sensitive first.
 SENSITIVITIES = ("high", "medium", "low")
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
-VALUE_LIMIT = 16  # characters; what is longer is no word of ours
+KEY_LIMIT, VALUE_LIMIT = 64, 16  # characters; what is longer is no word of ours
 
 
 class Wish(NamedTuple):
@@ -78,6 +78,10 @@ class Terms(NamedTuple):
 def truth(text: str) -> bool | None:
     word = text.strip().lower()
     return True if word in YES else False if word in NO else None
+
+
+def about_us(key: str) -> bool:
+    return key.lower().replace(":", "_") in _NAMES
 
 
 def wish(pairs: Iterable[tuple[str, str]]) -> Wish:

@@ -63,6 +63,10 @@ def header(reply: Mapping[str, Any]) -> list[str]:
     for backend in records(reply.get("backends")):
         counts = f"{plain(backend.get('delivered'))} delivered, {plain(backend.get('pending'))} pending"
         lines.append(f"backend   {plain(backend.get('name'))}: {counts}{because(backend)}")
+    if nova := record(reply.get("nova")):
+        heard = f"heard {plain(nova.get('heard'))}{because(nova)}"
+        lines.append(f"nova      {plain(nova.get('servers'))} servers here, {heard}")
+        lines += [f"nova      guest {plain(it.get('uuid'))}: {reported(it)}" for it in records(nova.get("differences"))]
     fitness = record(reply.get("fitness"))
     if fitness.get("able") is False:
         lines.append(f"fitness   no guest is judged: {plain(fitness.get('why'), 200)}")

@@ -44,21 +44,31 @@ class Service:
     def post(self, path: str, document: object) -> tuple[int, Any, str | None] | Later:
         """Sends one request, once more with a new token if it refuses ours. The timeout bounds each wait for bytes; the
         parent bounds the whole. Gives the status, the JSON of the answer or NO_JSON, and its Retry-After or None."""
+        return self._request("POST", path, {}, json=document)
+
+    def get(self, path: str, version: str = "") -> tuple[int, Any, str | None] | Later:
+        """As post. version: the microversion, for services that have any."""
+        return self._request("GET", path, {"OpenStack-API-Version": f"{self.kind} {version}"} if version else {})
+
+    def _request(
+        self, method: str, path: str, headers: Mapping[str, str], **content: object
+    ) -> tuple[int, Any, str | None] | Later:
         try:
             session, endpoint = self._connect()
         except Exception as error:
             return self._unprepared(error)
         try:
             # What is read is bounded on the wire, so it must not be compressed.
-            response = session.post(
+            response = session.request(
                 endpoint.rstrip("/") + path,
-                json=document,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                method,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
                 authenticated=True,
                 raise_exc=False,
                 redirect=False,
                 log=False,
                 stream=True,
+                **content,
             )
         except Exception as error:
             return unanswered(self.who, error, self.name("cafile"), f"{self.name('endpoint')} or the catalogue")
@@ -74,7 +84,7 @@ class Service:
 
     def _connect(self) -> tuple[Session, str]:
         if self.session is None:
-            self.session = _session(self.options)
+            self.session = open_session(self.options)
         self.session.get_auth_headers()
         endpoint = self.options["endpoint"] or self.session.get_endpoint(
             service_type=self.kind, interface=self.options["interface"], region_name=self.options["region"] or None
@@ -113,7 +123,8 @@ def _cause(error: Exception) -> str:
     return "no answer in time" if isinstance(error, failures.ConnectTimeout) else found
 
 
-def _session(options: Mapping[str, Any]) -> Session:
+def open_session(options: Mapping[str, Any]) -> Session:
+    """Raises what keystoneauth1 raises for credentials that are not complete. Sends nothing yet."""
     auth = dict(options["auth"])
     loader = loading.get_plugin_loader(auth.get("auth_type") or "password")
 

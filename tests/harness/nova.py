@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -38,6 +39,8 @@ class Asked(NamedTuple):
 class Server:
     """What Nova knows of one guest. A test sets what it likes, at any time.
 
+    up: what Nova says of its compute service. flavor, specs: its flavor's name and extra specs. deleted: as Nova keeps
+    it for those who ask what has changed.
     stop, start: what becomes of the guest while Nova is at it, in a thread; None: nothing but its state.
     seconds: how long a stop, or a start, takes besides. stuck: actions that are accepted and never done.
     """
@@ -52,12 +55,20 @@ class Server:
     seconds: float = 0.2
     stuck: set[str] = field(default_factory=set)
     locked: bool = False
+    up: str = "UP"
+    flavor: str = "m1.tiny"
+    specs: dict[str, str] = field(default_factory=dict)
+    deleted: bool = False
 
     def shown(self) -> dict:
+        """As of microversion 2.53, to an administrator."""
         status = {"stopped": "SHUTOFF"}.get(self.vm_state, self.vm_state.upper())
+        state = "deleted" if self.deleted else self.vm_state
         return {"id": self.uuid, "name": f"server-{self.uuid[:8]}", "status": status, "metadata": dict(self.metadata),
-                "links": [], "locked": self.locked, "tenant_id": "p1", "user_id": "u1",
-                "OS-EXT-STS:vm_state": self.vm_state, "OS-EXT-STS:task_state": self.task_state,
+                "links": [], "locked": self.locked, "host_status": self.up,
+                "flavor": {"original_name": self.flavor, "vcpus": 1, "extra_specs": dict(self.specs)},
+                "tenant_id": "p1", "user_id": "u1",
+                "OS-EXT-STS:vm_state": state, "OS-EXT-STS:task_state": self.task_state,
                 "OS-EXT-STS:power_state": POWER.get(self.vm_state, 1), "OS-EXT-SRV-ATTR:host": self.host,
                 "OS-EXT-SRV-ATTR:hypervisor_hostname": self.host,
                 "OS-EXT-SRV-ATTR:instance_name": f"instance-{self.uuid[:8]}"}
@@ -68,6 +79,7 @@ class Nova:
 
     hosts     the compute services; a test may add and delete
     servers   by uuid
+    page      the longest page of servers that it gives, whatever is asked for
     requests  all that was asked, in order
     """
 
@@ -75,6 +87,8 @@ class Nova:
         self.hosts = list(hosts)
         self.servers: dict[str, Server] = {}
         self.requests: list[Asked] = []
+        self.page = 1000
+        self._changed: dict[str, tuple[dict, datetime]] = {}
         self._port = port
         self._faults: dict[tuple[str, str], list[int]] = {}
         self._lock = threading.RLock()
@@ -180,9 +194,7 @@ class Nova:
                        "links": [{"rel": "self", "href": self.url + "/"}]}
             return 200, {"version": version} if path else {"versions": [version]}
         if path == f"{ROOT}/servers/{DETAIL}":
-            chosen = [server.shown() for server in self.servers.values() if query.get("host") in (None, server.host)]
-            return 200, {"servers": sorted((it for it in chosen if it["id"] > query.get("marker", "")),
-                                           key=lambda it: it["id"])[:int(query.get("limit", 1000))]}
+            return 200, self._detail(query)
         names = [(number, name) for number, name in enumerate(self.hosts, 1) if query.get("host") in (None, name)]
         if path == f"{ROOT}/os-services":
             return 200, {"services": [
@@ -193,6 +205,23 @@ class Nova:
                 {"id": str(uuid.UUID(int=number)), "hypervisor_hostname": name, "state": "up", "status": "enabled",
                  "service": {"id": str(uuid.UUID(int=number)), "host": name}} for number, name in names]}
         return error(404, "The resource could not be found.")
+
+    def _detail(self, query: dict[str, str]) -> dict:
+        """As Nova does it: who asks for changes is shown what was deleted, too, and who was moved away is not here."""
+        now, since = datetime.now(timezone.utc), query.get("changes-since")
+        chosen = []
+        for server in self.servers.values():
+            shown = server.shown()
+            if self._changed.get(server.uuid, ({}, now))[0] != shown:
+                self._changed[server.uuid] = (shown, now)
+            changed = self._changed[server.uuid][1].strftime("%Y-%m-%dT%H:%M:%SZ")
+            wanted = changed >= since if since else not server.deleted
+            if wanted and query.get("host") in (None, server.host) and server.uuid > query.get("marker", ""):
+                chosen.append(shown)
+        chosen.sort(key=lambda it: it["id"])
+        page = chosen[: min(int(query.get("limit", 1000)), self.page)]
+        links = {"servers_links": [{"rel": "next", "href": self.url}]} if len(page) < len(chosen) else {}
+        return {"servers": page, **links}
 
     def record(self, asked: Asked) -> None:
         with self._lock:
