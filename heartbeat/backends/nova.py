@@ -45,7 +45,7 @@ class Refused(Exception):
 class Compute(Service):
     """Nova, as our user sees it."""
 
-    def get(self, path: str) -> tuple[int, Any, str]:
+    def fetch(self, path: str) -> tuple[int, Any, str]:
         """Status, JSON and the Date of an answer. Raises Refused."""
         try:
             session, endpoint = self._connect()
@@ -112,7 +112,7 @@ def listed(nova: Compute, host: str, key: str, since: str) -> tuple[list[dict[st
     query = {"all_tenants": "True", "host": host, "limit": str(PAGE), **({"changes-since": since} if since else {})}
     for number in range(MOST_PAGES):
         path = "/servers/detail?" + urlencode({**query, **({"marker": marker} if marker else {})})
-        status, document, sent = nova.get(path)
+        status, document, sent = nova.fetch(path)
         _check(nova, status, document)
         date = date if number else _since(sent)
         page = document.get("servers") if isinstance(document, dict) else None
@@ -134,7 +134,7 @@ def listed(nova: Compute, host: str, key: str, since: str) -> tuple[list[dict[st
 
 def shown(nova: Compute, uuid: str, key: str) -> dict[str, Any]:
     """One server, wherever it is. Raises Refused."""
-    status, document, _ = nova.get(f"/servers/{uuid}")
+    status, document, _ = nova.fetch(f"/servers/{uuid}")
     if status == 404 and isinstance(document, dict) and "itemNotFound" in document:
         nothing = {"host": "", "vm_state": DELETED, "task": "", "up": None}
         return {"uuid": uuid, **nothing, "enabled": None, "metadata": [], "flavor": "", "specs": []}
