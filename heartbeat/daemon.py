@@ -27,7 +27,7 @@ from heartbeat.nova import Nova, Wanted
 from heartbeat.owner import Owner
 from heartbeat.policy import Policy, budget, limits
 from heartbeat.reporting import Reporting
-from heartbeat.settings import BY_KEY
+from heartbeat.settings import BY_KEY, PARAMETERS
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,11 @@ class Helper:
             os.path.join(directory, "control.sock"),
             __version__,
             lambda: self._owner.progress,
-            {"reload": self._reload, **requests.handlers(self._owner, self._ledger, self._reporting, self._desk())},
+            {
+                "reload": self._reload,
+                "settings": self._settings,
+                **requests.handlers(self._owner, self._ledger, self._reporting, self._desk()),
+            },
         )
 
     def _desk(self) -> requests.Node:
@@ -151,6 +155,13 @@ class Helper:
             log.error("the lock file was removed; the helper ends, lest there be two, and Pacemaker starts it again")
             self._code = DIED
             self._owner.stop()
+
+    def _settings(self, _: dict[str, Any]) -> dict[str, Any]:
+        """The file and the resource's parameters that are in force, so that others can look at the same."""
+        config = self._config
+        given = {name: it for name, it in PARAMETERS.items() if config.origins[it.key] == f"parameter {name}"}
+        parameters = {name: it.text(config[it.key]) for name, it in given.items()}
+        return {"config": config.path, "parameters": parameters, "node": self._node}
 
     def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
         given = request.get("parameters") or {}

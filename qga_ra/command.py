@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from heartbeat import __version__, settings
-from qga_ra import holds, incidents
+from qga_ra import check, holds, incidents
 from qga_ra.enquiry import Failed, ask
 from qga_ra.supervision import ENVIRONMENT, Places
 from qga_ra.terminal import columns, complain, plain, record, records, show
@@ -135,18 +135,17 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(call=why)
     incidents.add(commands)
     holds.add(commands)
-    for name, option, text in (
-        ("show-config", "--show-config", "every option's value and origin, the resource's parameters apart"),
-        ("check", "--check", "whether the helper could work on this host"),
-    ):
-        sub = commands.add_parser(name, help=text)
-        sub.add_argument("--config", default=settings.CONFIG, metavar="PATH", help="default: %(default)s")
-        sub.set_defaults(call=helper(option))
+    check.add(commands)
+    text = "every option's value and origin, the resource's parameters apart"
+    sub = commands.add_parser("show-config", help=text)
+    sub.add_argument("--config", default=settings.CONFIG, metavar="PATH", help="default: %(default)s")
+    sub.set_defaults(call=helper("--show-config"))
     return top
 
 
 def main(arguments: list[str] | None = None, places: Places | None = None) -> int:
-    """The exit code: 0, or 1 if the helper cannot be asked or refuses; 2 after a wrong command line."""
+    """The exit code: 0, or 1 if the helper cannot be asked or refuses; 2 after a wrong command line. A check has its
+    own."""
     options = parser().parse_args(arguments)
     try:
         code: int = options.call(options, places or Places())
