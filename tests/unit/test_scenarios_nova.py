@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from heartbeat import status
+from heartbeat.configuration import load
 from heartbeat.holds import CEILINGS, TASK
+from heartbeat.hostname import Hostname
 from heartbeat.incident import HUNG, MISSING, RECORD, RECOVER, SUSPENDED, UNEXPECTED, Incident
 from heartbeat.observation import Gap, Stopped
 from heartbeat.outlook import Case
+from heartbeat.reporting import Reporting
 from heartbeat.settings import PRESETS
 from heartbeat.terms import ACTION, NO_INSTANCE, Consent, Instance, Wish
 from heartbeat.watch import EXEMPT, HEALTHY, SUSPECT
@@ -410,6 +413,16 @@ def test_why_says_how_long_nova_and_libvirt_have_disagreed_and_that_nova_is_sile
     it.answers = False
     it.run(60)
     assert told(it)["nova"].endswith("; no answer since: Nova answers 503")
+
+
+def test_the_nodes_state_says_that_nova_is_silent(cloud, tmp_path):
+    it = cloud().run(HOUR)
+    it.answers = False
+    it.run(60)
+    node = it.node
+    reporting = Reporting(load(str(tmp_path / "ours.conf")), "", Hostname("compute-1", ""), node.ledger, node.wall)
+    reporting.show(node.owner.guests, "", node.owner.condition, "")
+    assert reporting.state == "nova: Nova answers 503"
 
 
 def test_status_shows_what_differs_when_nova_was_heard_and_what_is_wrong_with_it(cloud):
