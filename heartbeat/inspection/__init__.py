@@ -57,7 +57,7 @@ def steps(
         remedy = "correct this first: what depends on the configuration has not been looked at"
         wrong = Finding(FAILED, "config", str(error), remedy, 2)
         return [*always[:1], Step("config", 5, lambda: iter([wrong])), *always[1:]]
-    from heartbeat.inspection import cloud, cluster, guests
+    from heartbeat.inspection import cloud, cluster, compute, guests
 
     name = Hostname(helper.text("hostname"), "the helper") if helper.text("hostname") else resolve(config)
     uri = config.text("libvirt.connection_uri")
@@ -71,6 +71,7 @@ def steps(
         Step("libvirt", guests.SECONDS + 5, partial(guests.look, uri, helper.state, helper.view)),
         Step("name", 5, partial(_named, name)),
         *cloud.steps(config, name.name, send),
+        Step("nova", compute.SECONDS + 5, partial(compute.look, config, name.name)),
         Step("cluster", cluster.SECONDS + 5, partial(cluster.look, helper.text("node"), config)),
     ]
 
