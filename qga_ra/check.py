@@ -131,10 +131,12 @@ def told(view: Mapping[str, Any]) -> Iterator[Finding]:
                        "it judges again when this host does better")  # fmt: skip
     for backend in records(view.get("backends")):
         if backend.get("error"):
-            text = f"backend {plain(backend.get('name'))}: {plain(backend['error'], 400)}"
-            yield _finding(WARNING, "helper", text, f"{plain(backend.get('pending'))} reports wait for it")
+            why, _, remedy = plain(backend["error"], 400).partition("; ")
+            wait = f" ({plain(backend['pending'])} reports wait)" if backend.get("pending") else ""
+            yield _finding(WARNING, "helper", f"backend {plain(backend.get('name'))}: {why}{wait}", remedy)
     if nova := record(view.get("nova")).get("error"):
-        yield _finding(WARNING, "helper", f"Nova: {plain(nova, 400)}", "what it would know better is not acted on")
+        why, _, remedy = plain(nova, 400).partition("; ")
+        yield _finding(WARNING, "helper", f"Nova: {why}", remedy)
 
 
 def _asked(request: Mapping[str, object], places: Places) -> dict[str, Any]:
