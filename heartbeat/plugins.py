@@ -7,7 +7,6 @@ the place of one of ours.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ NAMES = (*OURS, ATTRIBUTES)
 
 def others() -> dict[str, str]:
     """Name -> module:class of what other packages have registered. Reads their metadata and loads nothing of them."""
-    from importlib import metadata  # 20 ms, which the agent's monitor never needs to spend
+    from importlib import metadata  # 20 ms, which the agent never needs to spend
 
     # Not metadata.entry_points(): it takes a group from Python 3.10 on only, and one damaged distribution breaks it.
     found: dict[str, str] = {}
@@ -57,6 +56,8 @@ def objection(name: str) -> str | None:
     known = [*NAMES, *sorted(others())]
     if name in known:
         return None
+    import difflib
+
     near = difflib.get_close_matches(name[:64].lower(), known, 1, 0.5)
     guess = f"did you mean {near[0]}? " if near else ""
     return f"unknown; {guess}give a comma separated list of: {', '.join(known)}"
