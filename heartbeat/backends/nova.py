@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -35,6 +36,8 @@ BODY_LIMIT = 16 << 20  # of a page: the metadata that a quota permits fill some 
 AUTH_LIMIT = 48 << 10  # of a token with its catalogue
 # Seconds that changes are asked for anew: a change may become visible later than its own time stamp.
 OVERLAP = 120
+# Seconds: the helper gives up sooner, and may be gone itself.
+LIFETIME = 90
 STATE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
@@ -224,6 +227,7 @@ def answer(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     """The process: one request, one answer."""
+    signal.alarm(LIFETIME)  # whose default is our end
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not stand among the answers
