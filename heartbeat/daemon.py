@@ -75,7 +75,7 @@ class Helper:
         self._owner.govern(policy, self._nova_limits())
         self._nova = Nova(self._nova_wanted(), self._nova_question, self._owner.post)
         self._cluster = Cluster()
-        self._reporting.start(self._confirm)
+        self._reporting.start(self._confirm, self._owner.here, self._owner.again)
         self._nova.start()
         self._code = self._turns = 0
         self._control = Control(

@@ -32,7 +32,7 @@ class Courier:
 
     hostname: this node's name for the receiver, now. confirm: asks the owner whether an incident still stands; answers
     STANDS, NOT_NOW or GONE, and may raise TimeoutError, which means NOT_NOW. wall: UTC in ISO 8601, as in the ledger.
-    clock, chance: monotonic seconds, and a number from 0 to 1.
+    clock, chance: monotonic seconds, and a number from 0 to 1. accepted: called when the ledger knows of a delivery.
     """
 
     def __init__(
@@ -44,9 +44,10 @@ class Courier:
         wall: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend, self._ledger, self._hostname, self._confirm = backend, ledger, hostname, confirm
-        self._wall, self._clock, self._chance = wall, clock, chance
+        self._wall, self._clock, self._chance, self._told = wall, clock, chance, accepted
         self._waits: dict[int, Wait] = {}
         self._accepted: dict[int, tuple[str, str]] = {}  # what the ledger could not be told yet
         self._failures, self._resume_at = 0, clock()  # of the backend as a whole
@@ -215,6 +216,7 @@ class Courier:
         for delivery, (when, reference) in list(self._accepted.items()):
             self._ledger.delivered(delivery, when, reference)
             del self._accepted[delivery]
+            self._told()
 
     def _postpone(self, delivery: Delivery, outcome: Later) -> None:
         before = self._wait_of(delivery)

@@ -100,6 +100,10 @@ class Discrepancies:
             self._present.pop(uuid, None)
             self._changed = True
 
+    def here(self, uuid: str) -> bool | None:
+        """Whether libvirt has this guest, running or not; None: it cannot say now."""
+        return None if self._present is None else uuid in self._present
+
     def blind(self) -> None:
         """libvirt cannot be reached: nothing is known of who is here."""
         self._present = None

@@ -20,7 +20,7 @@ from heartbeat.choices import Choices
 from heartbeat.discrepancies import VERDICTS as DISCREPANCIES
 from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, SUSPENDED, Change, Close, Incident, Open
+from heartbeat.incident import RECOVER, SUSPENDED, Arm, Change, Close, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
@@ -51,8 +51,8 @@ class Guests:
     """Every watch, by uuid.
 
     wall: gives UTC now in ISO 8601. ask, look: called with a uuid when the decision wants it. opened: called with each
-    new incident; closed: when one is over. recipients: action -> backends, read at every step. budget: how often a
-    guest may be recovered.
+    new incident; closed: when one is over; answers: when a guest has first answered. recipients: action -> backends,
+    read at every step. budget: how often a guest may be recovered.
     """
 
     def __init__(
@@ -65,9 +65,10 @@ class Guests:
         recipients: Callable[[], Recipients],
         budget: Budget,
         closed: Callable[[], None] = lambda: None,
+        answers: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._wall, self._ask, self._look, self._opened = ledger, wall, ask, look, opened
-        self._recipients, self._closed = recipients, closed
+        self._recipients, self._closed, self._answers = recipients, closed, answers
         self.watches: dict[str, Watch] = {}
         self.trouble = ""  # why the ledger cannot be written, or ""
         self.broken = False  # and only a restart of the helper can help
@@ -137,6 +138,8 @@ class Guests:
             self._opened(incident)
         if any(isinstance(change, Close) for change in changes):
             self._closed()
+        if any(isinstance(change, Arm) for change in changes):
+            self._answers()
         self._keep(uuid, after, fitness, timing)
         self._carry_out(after, effects)
         if isinstance(observation, Vanished):

@@ -12,10 +12,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from heartbeat.bookkeeping import closed, opened, void
+from heartbeat.bookkeeping import armed, asked, closed, opened, void
 from heartbeat.database import Database, LedgerError
 from heartbeat.holdings import Holdings
 from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
+from heartbeat.outcomes import Outcomes
 from heartbeat.records import (
     CLEARED,
     DELIVERED,
@@ -32,11 +33,13 @@ from heartbeat.records import (
     Attempt,
     Delivery,
     Fate,
+    Fruit,
     Past,
     Recipient,
     Recipients,
     bounded,
     fates,
+    fruit,
     history,
 )
 
@@ -65,6 +68,8 @@ class Ledger:
         self._rows, self._transaction = self._database.rows, self._database.transaction
         holdings = Holdings(self._database)
         self.hold, self.release, self.holds = holdings.hold, holdings.release, holdings.holds
+        outcomes = Outcomes(self._database)
+        self.followed, self.learned, self.needing = outcomes.followed, outcomes.learned, outcomes.needing
 
     # The owner's side.
 
@@ -91,7 +96,7 @@ class Ledger:
                 elif isinstance(change, Close):
                     closed(connection, change, now)
                 elif isinstance(change, Arm):
-                    connection.execute("INSERT OR REPLACE INTO armed VALUES (?, ?)", change)
+                    armed(connection, change)
                 elif isinstance(change, Forget):
                     connection.execute("DELETE FROM armed WHERE uuid = ?", change)
             if any(isinstance(change, Close) for change in changes):
@@ -114,6 +119,10 @@ class Ledger:
     def fates(self, incident: int) -> tuple[Fate, ...]:
         """What has become of one incident's reports."""
         return fates(self._rows, incident)
+
+    def fruit(self, incident: int) -> Fruit | None:
+        """What has become of one incident's recovery."""
+        return fruit(self._rows, incident)
 
     # Budgets. A time that lies in the future, because the clock went back since, is later than any `since`: it counts.
 
@@ -140,11 +149,12 @@ class Ledger:
         """What this backend still owes, oldest first, at most PENDING_LIMIT."""
         rows = self._rows(
             "SELECT delivery.id, generated_time, attempts, error, kind, coalesce(closed_at, ''),"
-            f" coalesce(closed_why, ''), {INCIDENT} FROM delivery JOIN incident ON incident.id = incident_id"
-            " WHERE backend = ? AND status = ? AND (closed_at IS NULL OR kind = ?) ORDER BY delivery.id LIMIT ?",
+            f" coalesce(closed_why, ''), told_outcome, {INCIDENT} FROM delivery JOIN incident ON"
+            " incident.id = incident_id WHERE backend = ? AND status = ? AND (closed_at IS NULL OR kind = ?)"
+            " ORDER BY delivery.id LIMIT ?",
             backend, PENDING, CLEARED, PENDING_LIMIT,
         )  # fmt: skip
-        return [Delivery(row[0], Incident(*row[7:]), *row[1:7]) for row in rows]
+        return [Delivery(row[0], Incident(*row[8:]), *row[1:8]) for row in rows]
 
     def attempt(self, delivery: int) -> Attempt | None:
         """Marks, before it is made, that an attempt is made. None: nothing is owed any more: the incident is closed, or
@@ -208,6 +218,9 @@ class Ledger:
                 f" WHERE id = ? AND status IN ({marks})",
                 (status, now, bounded(error, 500), bounded(reference, 64), delivery, *before),
             )
+            if status == DELIVERED:
+                row = connection.execute("SELECT incident_id FROM delivery WHERE id = ?", (delivery,)).fetchone()
+                asked(connection, row[0], now)
 
 
 def _opened(

@@ -104,6 +104,14 @@ class Recorded(NamedTuple):
     incident: Incident
 
 
+class Unrecovered(NamedTuple):
+    """The recovery that was asked for because of this incident came to nothing, and nobody is at it any more. why: for
+    people."""
+
+    incident: int
+    why: str
+
+
 class Gap(NamedTuple):
     """For a while nothing could be observed, or we ourselves were late: what came before counts against nobody.
 
@@ -134,6 +142,6 @@ class Warn(NamedTuple):
 
 Observation = Union[
     Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
-    Recorded, Gap, Tick, Tasked,
+    Recorded, Gap, Tick, Tasked, Unrecovered,
 ]
 Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

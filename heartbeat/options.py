@@ -90,6 +90,13 @@ OPTIONS: tuple[Option, ...] = (
         " Masakari itself recovers the guests of one host one after the other.",
     ),
     Option(
+        "budget", "deadline", "integer", 600, unit="s", low=10, high=86400, reloadable=True,
+        reason="Seconds within which a recovery that was asked for should have come to something, from when its turn"
+        " comes; then the guest counts as not recovered. One that still fails, and that Masakari has given up, is"
+        " reported again, as long as recoveries are left. Masakari may take 180 s to stop a guest, 60 s to start it,"
+        " and makes a second attempt; less than what it takes means a second stop.",
+    ),
+    Option(
         "breaker", "share", "integer", 30, unit="%", low=1, high=100, reloadable=True,
         reason="More than this part of the watched guests suspect within the window means a fault of the host, its"
         " storage or libvirt, not of the guests. Both this and the number must be exceeded.",

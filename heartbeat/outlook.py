@@ -38,6 +38,7 @@ class Case(NamedTuple):
     date: monotonic seconds as UTC in ISO 8601. asked_at: when it is asked next, NEVER if it is not.
     manual: the holds by hand that concern it. used: the recoveries it has had within
     the budget's window. fates: of the open incident's reports. timing, terms: this guest's. nova: its word, for people.
+    recovery: how it stands with the last one that was asked for, "" if that is over.
     """
 
     watch: Watch
@@ -52,6 +53,7 @@ class Case(NamedTuple):
     fates: Sequence[Fate]
     terms: Terms | None = None
     nova: str = ""
+    recovery: str = ""
 
 
 def rule(case: Case) -> str:

@@ -17,6 +17,7 @@ def report(delivery: Delivery, attempt: Attempt, hostname: str) -> Report:
     return Report(
         it.id, it.uuid, it.verdict, attempt.generated_time, hostname, attempt.uncertain, attempt.previous,
         delivery.kind, it.action, it.name, it.opened, it.evidence, delivery.closed, delivery.why,
+        delivery.outcome,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Callable
 
@@ -19,7 +20,7 @@ from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER
 from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Unheard
-from heartbeat.observation import Answered, Asked, Gap
+from heartbeat.observation import Answered, Asked, Gap, Unrecovered
 from heartbeat.patience import answer_limit
 from heartbeat.policy import Policy
 from heartbeat.pressure import Pressure
@@ -85,7 +86,7 @@ class Owner:
         self.schedule = Schedule(timing.interval, QUESTIONS, AGAIN)
         self.guests = Guests(
             ledger, wall, self._ask_soon, self.hypervisor.look,
-            lambda _: reporting.wake(), reporting.recipients, budget, reporting.wake,
+            lambda _: reporting.wake(), reporting.recipients, budget, reporting.wake, reporting.look_again,
         )
         self.condition = Condition(limits, pressure)
         self.held = ""  # why the cluster wants no recovery on this node, or ""
@@ -141,6 +142,16 @@ class Owner:
             return "not-now" if recovery and (self.timing.observe or self._crowded(incident)) else word
 
         return str(self.call(answer))
+
+    def here(self, uuids: Sequence[str]) -> dict[str, bool | None]:
+        """From the follower: which guests this node has, running or not; None where libvirt cannot say."""
+        present = self.guests.discrepancies.here
+        return dict(self.call(lambda: {uuid: present(uuid) for uuid in uuids}))
+
+    def again(self, uuid: str, incident: int, why: str) -> None:
+        """From the follower: the recovery because of this incident came to nothing."""
+        seen = Unrecovered(incident, why)
+        self.call(lambda: self.guests.observe(uuid, seen, self._clock(), self.fitness, self.timing))
 
     def _crowded(self, incident: int) -> bool:
         """Whether so many recoveries of this node are under way that a further one has to wait."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
-from heartbeat.incident import Incident
+from heartbeat.incident import RECOVER, Incident
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PENDING, DELIVERED, REFUSED, EXPIRED = "pending", "delivered", "refused", "expired"
 # What a report says: that a guest has failed, or that this is over.
 FAILED, CLEARED = "failed", "cleared"
@@ -37,6 +37,18 @@ CREATE TABLE delivery (
     UNIQUE (incident_id, backend, kind));
 CREATE INDEX delivery_by_status ON delivery (backend, status);
 """
+# What becomes of a recovery that was asked for. told_outcome is what was known of it when a report of the end was made
+# out, which stays as it is.
+_OUTCOME = """
+CREATE TABLE outcome (
+    incident_id INTEGER PRIMARY KEY REFERENCES incident (id) ON DELETE CASCADE, told TEXT NOT NULL,
+    answered TEXT NOT NULL DEFAULT '',     -- the incarnation that has answered since, which no restart may forget
+    status TEXT NOT NULL DEFAULT '', deed TEXT NOT NULL DEFAULT '', said TEXT NOT NULL DEFAULT '',
+    changed TEXT NOT NULL, outcome TEXT NOT NULL DEFAULT '', why TEXT NOT NULL DEFAULT '', decided TEXT,
+    human INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX outcome_followed ON outcome (incident_id) WHERE NOT done;
+ALTER TABLE delivery ADD COLUMN told_outcome TEXT NOT NULL DEFAULT '';
+"""
 SCHEMA = f"""
 CREATE TABLE armed (uuid TEXT PRIMARY KEY, incarnation TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE incident (
@@ -45,13 +57,16 @@ CREATE TABLE incident (
     opened TEXT NOT NULL, evidence TEXT NOT NULL, closed_at TEXT, closed_why TEXT);
 CREATE UNIQUE INDEX incident_open ON incident (uuid, verdict, incarnation) WHERE closed_at IS NULL;
 CREATE INDEX incident_of_guest ON incident (uuid);
-{_DELIVERY}{_HOLD}"""
+{_DELIVERY}{_HOLD}{_OUTCOME}"""
 _KEPT = "id, incident_id, backend, status, generated_time, attempts, sending, uncertain, error, reference, finished"
 # From this version to the next. SQLite cannot change what is unique in a table: it is made anew, and all rows copied.
 MIGRATIONS = {
     1: _HOLD,
     2: f"""DROP INDEX delivery_by_status; ALTER TABLE delivery RENAME TO delivery_2; {_DELIVERY}
         INSERT INTO delivery ({_KEPT}) SELECT {_KEPT} FROM delivery_2; DROP TABLE delivery_2;""",
+    3: f"""{_OUTCOME} INSERT INTO outcome (incident_id, told, changed) SELECT incident_id, finished, finished
+        FROM delivery JOIN incident ON incident.id = incident_id WHERE closed_at IS NULL AND action = '{RECOVER}'
+        AND acts AND kind = '{FAILED}' AND status = '{DELIVERED}' GROUP BY incident_id;""",
 }
 
 INCIDENT = ", ".join(f"incident.{column}" for column in Incident.__dataclass_fields__)
@@ -77,7 +92,8 @@ Recipients = Mapping[str, Sequence[Union[str, Recipient]]]
 class Delivery(NamedTuple):
     """A report that one backend still owes. error: why the last attempt failed, or "".
 
-    kind: FAILED or CLEARED. closed, why: when and why the incident was closed, which is what a CLEARED one tells.
+    kind: FAILED or CLEARED. closed, why: when and why the incident was closed, which is what a CLEARED one tells;
+    outcome: of its recovery, if that was known then.
     """
 
     id: int
@@ -88,6 +104,7 @@ class Delivery(NamedTuple):
     kind: str = FAILED
     closed: str = ""
     why: str = ""
+    outcome: str = ""
 
     @property
     def called(self) -> str:
@@ -123,13 +140,26 @@ class Fate(NamedTuple):
     kind: str = FAILED
 
 
+class Fruit(NamedTuple):
+    """What has become of a recovery that was asked for. outcome: "" as long as it is not known. decided: UTC in ISO
+    8601. status: Masakari's last word. human: somebody has to look at it."""
+
+    outcome: str
+    why: str
+    decided: str | None
+    status: str
+    human: bool
+
+
 class Past(NamedTuple):
-    """An incident as it is listed. closed: UTC in ISO 8601, None while it is open."""
+    """An incident as it is listed. closed: UTC in ISO 8601, None while it is open. fruit: None if no recovery was asked
+    for."""
 
     incident: Incident
     closed: str | None
     why: str
     fates: tuple[Fate, ...]
+    fruit: Fruit | None = None
 
 
 def history(rows: Callable[..., list[Any]], limit: int, guest: str | None = None) -> list[Past]:
@@ -145,7 +175,9 @@ def history(rows: Callable[..., list[Any]], limit: int, guest: str | None = None
         f"SELECT {INCIDENT}, closed_at, closed_why FROM incident{where} ORDER BY id DESC LIMIT {int(limit)}",
         *([] if guest is None else [guest]),
     )
-    return [Past(Incident(*row[:-2]), row[-2], row[-1] or "", fates(rows, row[0])) for row in found]
+    return [
+        Past(Incident(*row[:-2]), row[-2], row[-1] or "", fates(rows, row[0]), fruit(rows, row[0])) for row in found
+    ]
 
 
 def fates(rows: Callable[..., list[Any]], incident: int) -> tuple[Fate, ...]:
@@ -157,6 +189,17 @@ def fates(rows: Callable[..., list[Any]], incident: int) -> tuple[Fate, ...]:
     return tuple(Fate(*row) for row in found)
 
 
+def fruit(rows: Callable[..., list[Any]], incident: int) -> Fruit | None:
+    """What has become of one incident's recovery. rows: as above."""
+    if not rows("SELECT 1 FROM sqlite_master WHERE name = 'outcome'"):  # an older helper's file
+        return None
+    found = rows("SELECT outcome, why, decided, status, human FROM outcome WHERE incident_id = ?", incident)
+    if not found:
+        return None
+    outcome, why, decided, status, human = found[0]
+    return Fruit(outcome, why, decided, status, bool(human))
+
+
 def listed(past: Past) -> dict[str, Any]:
     """A past incident as JSON, the way the operator's command reads it."""
     words = ("id", "uuid", "name", "verdict", "action", "opened", "evidence")
@@ -165,6 +208,7 @@ def listed(past: Past) -> dict[str, Any]:
         "closed": past.closed,
         "why": past.why,
         "deliveries": [fate._asdict() for fate in past.fates],
+        "recovery": past.fruit and past.fruit._asdict(),
     }
 
 

@@ -12,10 +12,12 @@ from heartbeat.backends.attributes import GREEN, RED, Attributes, summary
 from heartbeat.condition import Condition
 from heartbeat.configuration import Configuration
 from heartbeat.delivery import Courier
+from heartbeat.follower import Follower
 from heartbeat.guests import Guests
 from heartbeat.hostname import Hostname
 from heartbeat.incident import OBSERVED, RECORD, RECOVER, SUSPENDED
 from heartbeat.ledger import Ledger, Recipients
+from heartbeat.outcomes import BACKEND as MASAKARI
 from heartbeat.sender import Sender
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ class Reporting:
         self._acting: set[str] = set()
         self._attributes: Attributes | None = None
         self._config, self._node = config, node
+        self._follower: Follower | None = None
+        self._asker: Sender | None = None
         self._shown: tuple[str, Sequence[str], bool] = ("starting", (), False)
 
     @property
@@ -52,11 +56,18 @@ class Reporting:
         """This node in a word, and why: ok, failed, or what keeps us from judging or reporting."""
         return self._shown[0]
 
-    def start(self, confirm: Callable[[int, bool], str]) -> None:
+    def start(
+        self,
+        confirm: Callable[[int, bool], str],
+        here: Callable[[Sequence[str]], Mapping[str, bool | None]],
+        again: Callable[[str, int, str], None],
+    ) -> None:
         """confirm: asks the owner loop whether an incident still stands, and, if the flag is set, may be recovered now;
-        for the couriers' threads."""
+        for the couriers' threads. here, again: for the follower's."""
         self._confirm = confirm
+        self._follower = Follower(self._ledger, here, again, self._wall)
         self._begin()
+        self._follower.start()
 
     def reload(self, config: Configuration, node: str, hostname: Hostname) -> None:
         """Take new settings. Reports that are pending stay so; a backend that is new is told of what comes from now."""
@@ -70,10 +81,17 @@ class Reporting:
     def wake(self) -> None:
         for courier, _ in self._couriers.values():
             courier.wake()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Something may have become of a report."""
+        if self._follower:
+            self._follower.wake()
 
     def show(self, guests: Guests, link: str, condition: Condition, held: str) -> None:
         """How things are. link: why libvirt cannot be reached; held: why the cluster wants no recovery here."""
-        failed, suspended = guests.failed(), len(guests.suspended())
+        failed, suspended, lost = guests.failed(), len(guests.suspended()), self.lost
+        failed = sorted({*failed, *lost}) if lost else failed
         troubles = [(name, courier.trouble) for name, (courier, _) in self._couriers.items()]
         reasons = [
             f"ledger: {guests.trouble}" if guests.trouble else "",
@@ -83,6 +101,7 @@ class Reporting:
             f"nova: {nova}" if (nova := guests.discrepancies.trouble) else "",
             "failed" if failed else "",
             f"{suspended} suspended, needs a human" if suspended else "",
+            f"{len(lost)} not recovered, needs a human" if lost else "",
             *(f"{name}: {trouble}" for name, trouble in troubles if trouble),
         ]
         state = "; ".join(reason for reason in reasons if reason) or "ok"
@@ -92,6 +111,11 @@ class Reporting:
             attributes = self._attributes
             if attributes:
                 attributes.show(self._values())
+
+    @property
+    def lost(self) -> Sequence[str]:
+        """The uuids of guests whose recovery came to nothing, so that a human has to look at them."""
+        return self._follower.needing if self._follower else ()
 
     def status(self) -> list[dict[str, Any]]:
         attributes = self._attributes
@@ -103,7 +127,11 @@ class Reporting:
     def stop(self) -> None:
         if self._attributes:
             self._attributes.stop()
+        if self._follower:
+            self._follower.leave()
         _stop(courier for courier, _ in self._couriers.values())
+        if self._follower:
+            self._follower.stop()
 
     def _values(self) -> Mapping[str, str]:
         state, failed, tripped = self._shown
@@ -128,6 +156,7 @@ class Reporting:
             RECOVER: [recipient for recipient, _ in parties], RECORD: records, OBSERVED: records, SUSPENDED: records,
         }  # fmt: skip
         _stop(leaving)
+        self._follow()
         for courier, _ in couriers.values():
             courier.wake(afresh=True)
         if connections.missing(self._config, couriers):
@@ -143,6 +172,17 @@ class Reporting:
             self._attributes.show(self._values())
             self._attributes.start()
 
+    def _follow(self) -> None:
+        if self._follower is None:
+            return
+        options = connections.options(self._config, MASAKARI)
+        if self._asker is None:
+            self._asker = Sender(options, MASAKARI)
+        else:
+            self._asker.configure(options)
+        asker = self._asker if MASAKARI in self._couriers else None
+        self._follower.configure(asker, self._config.number("budget.deadline"))
+
     def _hire(self, name: str, options: Mapping[str, Any]) -> tuple[Courier, Sender]:
         sender = Sender(options, name)
         courier = Courier(
@@ -151,6 +191,7 @@ class Reporting:
             lambda: self.hostname.name,
             lambda incident: self._confirm(incident, name in self._acting),
             self._wall,
+            accepted=self.look_again,
         )
         return courier, sender
 

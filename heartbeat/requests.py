@@ -17,6 +17,7 @@ from heartbeat.budget import Budget
 from heartbeat.control import Handler, Refused
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ALL, ManualHold, concerning
+from heartbeat.outcome import told
 from heartbeat.outlook import Case
 from heartbeat.owner import Owner
 from heartbeat.records import listed
@@ -81,7 +82,7 @@ class Desk:
             return watches, self._node.fitness(""), status.incidents(watches, differences)
 
         watches, fitness, incidents = owner.call(look)
-        deliveries = self._ledger.deliveries(incidents)
+        deliveries, recoveries = self._ledger.deliveries(incidents), self._recoveries()
         return {
             "state": self._reporting.state,
             "node": self._node.name(),
@@ -92,8 +93,13 @@ class Desk:
             "fitness": {"able": fitness.able, "why": fitness.why, "stretch": fitness.stretch},
             "holds": [hold._asdict() for hold in self._ledger.holds(now)],
             "nova": owner.call(lambda: status.nova(differences, deliveries, date)),
-            "guests": status.guests(watches, deliveries, date),
+            "guests": status.guests(watches, deliveries, recoveries, date),
+            "lost": list(self._reporting.lost),
         }
+
+    def _recoveries(self) -> dict[str, str]:
+        """Guest -> how it stands with the latest of its recoveries that are followed, for people."""
+        return {it.uuid: told(it.outcome, it.word.status, it.human) for it in self._ledger.followed()}
 
     def why(self, request: dict[str, Any]) -> dict[str, Any]:
         """{"uuid": a guest's uuid, the beginning of one, or its name}"""
@@ -118,7 +124,7 @@ class Desk:
         used = self._ledger.recoveries(uuid, budget.since(now))
         return explain(
             Case(watch, moment, _dates(now, moment), standing.timing, fitness, due, manual, budget, used, fates,
-                 standing.terms, standing.word)
+                 standing.terms, standing.word, self._recoveries().get(uuid, ""))
         )
 
     def incidents(self, request: dict[str, Any]) -> dict[str, Any]:

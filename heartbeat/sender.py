@@ -27,13 +27,15 @@ if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from heartbeat import plugins
-from heartbeat.backends import Delivered, Later, Outcome, Report
+from heartbeat.backends import Delivered, Later, Outcome, Report, Sought
 from heartbeat.backends.versions import told_cheaply
+from heartbeat.outcome import DEEDS, LOST, STATUSES, Word
 from heartbeat.settings import plain, printable
 
 MAX_LINE = 8192
 START_SECONDS = 10.0  # to load keystoneauth1 on a busy node
 END_SECONDS = 2.0
+_OUT_OF_TURN = "the sender answers out of turn"
 # The caller's environment is Pacemaker's and says nothing that we need.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
@@ -65,7 +67,12 @@ class Sender:
 
     def deliver(self, report: Report) -> Outcome:
         outcome = self._ask({"report": asdict(report)}, sends=True)
-        return outcome or Later("the sender answers out of turn", uncertain=True)
+        return outcome if isinstance(outcome, (Delivered, Later)) else Later(_OUT_OF_TURN, uncertain=True)
+
+    def look(self, it: Sought) -> Word | Later:
+        """How far the receiver has come with a report. Only of a backend that can tell."""
+        found = self._ask({"look": asdict(it)}, sends=False)
+        return found if isinstance(found, (Word, Later)) else Later(_OUT_OF_TURN)
 
     def close(self) -> None:
         process, self._process = self._process, None
@@ -87,7 +94,7 @@ class Sender:
         if process is not None:
             process.terminate()  # it may have something to end first; see main()
 
-    def _ask(self, request: Mapping[str, Any], sends: bool) -> Outcome | None:
+    def _ask(self, request: Mapping[str, Any], sends: bool) -> Outcome | Word | None:
         seconds = 2 * self._options["timeout"] + START_SECONDS
         until = time.monotonic() + seconds
         try:
@@ -154,13 +161,19 @@ class Sender:
         return line
 
 
-def _outcome(line: bytes) -> Outcome | None:
+def _outcome(line: bytes) -> Outcome | Word | None:
     """None: ready. Raises ValueError for what the child cannot have meant."""
     document = json.loads(line)
     if document == {"ready": True}:
         return None
     if isinstance(document, dict) and isinstance(document.get("delivered"), str):
         return Delivered(document["delivered"][:64])
+    word = document.get("word") if isinstance(document, dict) else None
+    if isinstance(word, list) and len(word) == len(Word._fields) and all(isinstance(it, str) for it in word):
+        found = Word(*word)
+        if found.status in {*STATUSES, LOST} and found.deed in DEEDS:
+            known = found.said.isascii() and found.said.isprintable()  # as ours send it
+            return found._replace(said=found.said[:200] if known else plain(found.said, 100))
     later = document.get("later") if isinstance(document, dict) else None
     if not isinstance(later, dict) or not isinstance(later.get("reason"), str):
         raise ValueError(printable(line.decode("utf-8", "replace")))
@@ -195,6 +208,8 @@ def main() -> None:
         try:
             if "report" in request:
                 outcome = backend.deliver(Report(**request["report"]))
+            elif "look" in request:
+                outcome = backend.look(Sought(**request["look"]))
             else:
                 outcome = backend.prepare()
         except Exception as error:  # of another package's backend; ours do not raise
@@ -225,11 +240,13 @@ def _end(abandoned: list[Callable[[], None]]) -> None:
     os._exit(0)
 
 
-def _answer(outcome: Outcome | None) -> bytes:
+def _answer(outcome: Outcome | Word | None) -> bytes:
     if outcome is None:
         document: dict[str, Any] = {"ready": True}
     elif isinstance(outcome, Delivered):
         document = {"delivered": outcome.reference}
+    elif isinstance(outcome, Word):
+        document = {"word": list(outcome)}
     else:
         document = {"later": asdict(outcome)}
     return json.dumps(document).encode() + b"\n"

@@ -13,10 +13,14 @@ Deliveries = Mapping[int, Mapping[str, str]]
 
 
 def guests(
-    watches: Mapping[str, Watch], deliveries: Deliveries, date: Callable[[float], str]
+    watches: Mapping[str, Watch],
+    deliveries: Deliveries,
+    recoveries: Mapping[str, str],
+    date: Callable[[float], str],
 ) -> list[dict[str, Any]]:
-    """One entry for each guest. deliveries: by incident. date: monotonic seconds as UTC in ISO 8601."""
-    return [_guest(watches[uuid], deliveries, date) for uuid in sorted(watches)]
+    """One entry for each guest. deliveries: by incident. recoveries: how it stands with each that is followed, by uuid.
+    date: monotonic seconds as UTC in ISO 8601."""
+    return [{**_guest(watches[uuid], deliveries, date), "recovery": recoveries.get(uuid)} for uuid in sorted(watches)]
 
 
 def nova(nova: Discrepancies, deliveries: Deliveries, date: Callable[[float], str]) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ What it promises, checked after every step:
 - `hung` needs the time of silence, a second witness that agrees, and two unanswered questions, or one if that witness
   is the kernel; whatever moves forbids it.
 - Nothing is concluded of a guest that is exempt.
-- A guest has at most one open incident, and the same verdict on the same incarnation opens it only once.
+- A guest has at most one open incident, and the same verdict on the same incarnation opens it only once, and anew only
+  where its recovery came to nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from heartbeat.observation import (
     Stopped,
     Tasked,
     Tick,
+    Unrecovered,
     Vanished,
 )
 from heartbeat.watch import EXEMPT, Fitness, Timing, Watch
@@ -65,7 +67,9 @@ def judge(watch: Watch, observation: Observation, now: float, fitness: Fitness, 
         after, effects = step(watch, observation, now, fitness, timing)
     if after.state != watch.state:
         after = after._replace(since=now)
-    if effects:
+    if isinstance(observation, Unrecovered) and any(isinstance(effect, Open) for effect in effects):
+        _check_again(watch, after, effects, fitness, timing)
+    elif effects:
         check(watch, after, effects, fitness, timing)
     return after, effects
 
@@ -96,6 +100,20 @@ def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, 
                 raise Broken(f"{what} on no certain fact")
 
 
+def _check_again(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, timing: Timing) -> None:
+    """Of an incident that was found good once: it is the same, still so, and none too many."""
+    over, again = effects
+    old = before.incident
+    if not (isinstance(over, Close) and isinstance(again, Open) and old and old.id == over.id):
+        raise Broken(f"{before.guest.uuid} is not reported anew")
+    if (old.incarnation, old.verdict, old.action) != (again.incarnation, again.verdict, RECOVER):
+        raise Broken(f"{again.verdict} on {again.uuid} is not what incident {old.id} was")
+    if after.state != again.verdict or not fitness.able or timing.exempt:
+        raise Broken(f"{again.verdict} on {again.uuid}, which is {after.state}: {fitness.why}{timing.exempt}")
+    if again.action == RECOVER and (fitness.spent or timing.observe):
+        raise Broken(f"{again.verdict} on {again.uuid} though it may not be recovered")
+
+
 def _check_silence(what: str, before: Watch, after: Watch, fitness: Fitness, timing: Timing) -> None:
     if not fitness.able:
         raise Broken(f"{what} while not fit to judge: {fitness.why}")
@@ -124,6 +142,7 @@ _STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
     Stopped: lifecycle.stopped,
     Vanished: lifecycle.vanished,
     Tasked: lifecycle.tasked,
+    Unrecovered: lifecycle.unrecovered,
     Recorded: lifecycle.recorded,
     Gap: lifecycle.gapped,
     Asked: suspicion.asked,

@@ -33,6 +33,7 @@ def explain(case: Case) -> dict[str, Any]:
         "rule": rule(case),
         "terms": case.terms and case.terms._asdict(),
         "nova": case.nova or None,
+        "recovery": case.recovery or None,
         "agent": {
             "answered": _ago(watch.answered, now),
             "silent": _ago(watch.silent_from, now),
@@ -99,6 +100,8 @@ def _lines(case: Case, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for fate in case.fates:
         error = f": {fate.error}" if fate.error else ""
         yield "report", f"{fate.backend} {fate.status}, {fate.attempts} attempts{error}"
+    if case.recovery:
+        yield "recovery", case.recovery
     for text in found["next"] or ["nothing, until something happens"]:
         yield "next", text
 

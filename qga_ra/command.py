@@ -76,6 +76,9 @@ def header(reply: Mapping[str, Any]) -> list[str]:
     suspended = [guest for guest in records(reply.get("guests")) if action(guest) == "suspended"]
     if suspended:
         lines.append(f"attention {len(suspended)} guests were recovered too often and need a human; marked below")
+    if lost := reply.get("lost"):
+        shown = ", ".join(plain(uuid, 36) for uuid in (lost if isinstance(lost, list) else [])[:5])
+        lines.append(f"attention {len(lost)} guests were not recovered and need a human: {shown}")
     return lines
 
 
@@ -101,7 +104,9 @@ def row(guest: Mapping[str, Any]) -> tuple[str, ...]:
         state += " (held)"
     words = [plain(guest.get(name)) for name in ("uuid", "name")]
     times = [plain(guest.get(name)) for name in ("since", "last_answer")]
-    return (*words, state, *times, reported(record(guest.get("incident"))))
+    ways = [reported(record(guest.get("incident")))] if guest.get("incident") else []
+    ways += [f"recovery: {plain(guest['recovery'])}"] if guest.get("recovery") else []
+    return (*words, state, *times, "; ".join(ways) or "-")
 
 
 def reported(incident: Mapping[str, Any]) -> str:

@@ -22,7 +22,8 @@ class Report:
     knows it. resend: an earlier attempt with this generated_time may have been accepted. previous: the generated_time
     of the latest other report about this guest that may have been accepted, or "".
     kind: FAILED, or CLEARED for what is over. action: of the incident. name: the domain's, hostile text. opened: when
-    the incident was. evidence: its JSON. closed, why: when and why the incident was closed.
+    the incident was. evidence: its JSON. closed, why: when and why the incident was closed. outcome: what had become of
+    its recovery by then, "" if that was not known.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Report:
     evidence: str = ""
     closed: str = ""
     why: str = ""
+    outcome: str = ""
 
     @property
     def key(self) -> str:
@@ -63,6 +65,8 @@ class Report:
         }
         if self.kind == CLEARED:
             document["cleared"] = {"at": self.closed, "why": plain(self.why)}
+            if self.outcome:
+                document["cleared"]["outcome"] = plain(self.outcome, 64)
         return document
 
 
@@ -104,6 +108,18 @@ class Later:
 
 
 Outcome = Union[Delivered, Later]
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A report that was accepted, of which its receiver is asked how far it has come. reference: its name for it; "" if
+    that was lost with the answer."""
+
+    uuid: str
+    generated_time: str
+    reference: str
+
+
 # Seconds: trouble that only people can end is looked at again this often.
 SLOW = 60.0
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
-from heartbeat.backends import Later, Outcome, Report
-from heartbeat.backends.answers import Answer, meaning, utc
+from heartbeat.backends import Later, Outcome, Report, Sought
+from heartbeat.backends.answers import Answer, meaning, trouble, utc
 from heartbeat.backends.keystone import Service
+from heartbeat.backends.notifications import find, word
 from heartbeat.incident import QEMU_DIED, RECOVER
+from heartbeat.outcome import LOST, Word
 
 SERVICE_TYPE = "instance-ha"
 # The engine acts on exactly these pairs of event and vir_domain_event, and on no others that we could mean.
@@ -17,6 +20,9 @@ QEMU_DIED_EVENT = ("LIFECYCLE", "STOPPED_FAILED")
 GUEST_EVENT = ("QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED")
 # Of a notification that it stores and ignores; the verdict stands beside it.
 RECORD_EVENT = "QGA_RECORD"
+# The first microversion that shows what the engine did. The API has to ask it, and waits a minute for one that is away.
+DETAILS = "1.1"
+LIST = "/notifications?type=VM&sort_key=generated_time&sort_dir=asc&limit=100&generated-since="
 
 
 class Masakari:
@@ -34,6 +40,40 @@ class Masakari:
             return reply
         status, document, retry_after = reply
         return meaning(Answer(status, _message(document), retry_after), report, self._wall(), self._service.name)
+
+    def look(self, it: Sought) -> Word | Later:
+        """How far Masakari has come with a notification."""
+        reference = it.reference
+        if not reference:
+            listed = self._get(LIST + quote(it.generated_time))
+            if isinstance(listed, Later):
+                return listed
+            reference = (find(listed, it.uuid, it.generated_time) or {}).get("notification_uuid", "")
+        found = self._word(reference) if reference else Word(LOST)
+        if isinstance(found, Later) or not found.ended or found.status == LOST:
+            return found
+        detailed = self._word(reference, DETAILS)
+        return found if isinstance(detailed, Later) else detailed
+
+    def _word(self, reference: str, version: str = "") -> Word | Later:
+        document = self._get(f"/notifications/{quote(reference, '')}", version)
+        if isinstance(document, (Later, Word)):
+            return document
+        found = word(document.get("notification")) if isinstance(document, dict) else None
+        return found or Later("Masakari shows a notification that we do not understand")
+
+    def _get(self, path: str, version: str = "") -> Any:
+        """The document; a Word where it says that it has none; or Later."""
+        reply = self._service.get(path, version)
+        if isinstance(reply, Later):
+            return reply
+        status, document, retry_after = reply
+        if status == 200:
+            return document
+        message = _message(document)
+        if status == 404 and message.startswith("No notification"):
+            return Word(LOST)
+        return trouble("Masakari", Answer(status, message, retry_after), self._wall(), "")
 
 
 def notification(report: Report) -> dict[str, object]:

@@ -33,7 +33,7 @@ class Node:
         self.asked: list[tuple[int, bool]] = []
         self.answers = {True: "stands", False: "stands"}
         self.reporting = Reporting(self.config(), "node", Hostname("compute1", ""), self.ledger, lambda: OPENED)
-        self.reporting.start(self.confirm)
+        self.reporting.start(self.confirm, lambda uuids: {}, lambda *_: None)
 
     def confirm(self, incident: int, acts: bool) -> str:
         self.asked.append((incident, acts))

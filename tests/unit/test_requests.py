@@ -58,7 +58,7 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def ask(owner, ledger):
-    reporting = SimpleNamespace(state="ok", hostname=SimpleNamespace(name="compute-1"), status=list)
+    reporting = SimpleNamespace(state="ok", hostname=SimpleNamespace(name="compute-1"), status=list, lost=["g1"])
     node = Node(
         lambda: "node-1", lambda: Budget(3, 3600.0), lambda _: Fitness(True, stretch=2.0), owner.given.append,
         lambda: NOW,
