@@ -84,7 +84,9 @@ class Service:
 
     def _connect(self) -> tuple[Session, str]:
         if self.session is None:
-            self.session = open_session(self.options)
+            session = open_session(self.options)
+            _look(session, str(self.options["auth"].get("auth_url", "")))
+            self.session = session
         self.session.get_auth_headers()
         endpoint = self.options["endpoint"] or self.session.get_endpoint(
             service_type=self.kind, interface=self.options["interface"], region_name=self.options["region"] or None
@@ -121,6 +123,14 @@ def _cause(error: Exception) -> str:
     if found == type(error).__name__ and isinstance(error, failures.DiscoveryFailure):
         return "no versions of its API found"
     return "no answer in time" if isinstance(error, failures.ConnectTimeout) else found
+
+
+def _look(session: Session, url: str) -> None:
+    """Raises DiscoveryFailure where Keystone is not. keystoneauth1 itself, answered 401 to the question for versions,
+    asks for a token in the midst of asking for one, and waits for itself for ever."""
+    with session.get(url, authenticated=False, raise_exc=False, redirect=False, log=False, stream=True) as response:
+        if response.status_code == 401:
+            raise failures.DiscoveryFailure()
 
 
 def open_session(options: Mapping[str, Any]) -> Session:

@@ -180,6 +180,11 @@ def test_new_settings_need_no_restart_of_ours(masakari, options, endpoint):
     assert masakari.prepare() is None
 
 
+def test_an_address_of_another_service_is_not_taken_for_keystones_nor_waited_for(masakari, options, endpoint):
+    options["auth"]["auth_url"] = endpoint.url + "/instance-ha/v1/segments"
+    assert masakari.prepare().reason == "Keystone: no versions of its API found; check masakari.auth_url"
+
+
 def test_without_keystoneauth1_the_package_is_named(masakari, tmp_path, monkeypatch):
     heartbeat = tmp_path / "heartbeat"
     heartbeat.symlink_to(ROOT / "heartbeat")
