@@ -28,6 +28,7 @@ from heartbeat.incident import (
 )
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.observation import Gap, Observation, Seen, Stopped, Vanished
+from heartbeat.terms import NO_INSTANCE, Instance
 from heartbeat.watch import Fitness, Timing, Watch
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Discrepancies:
         self.known = Expectation()
         self.incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict in VERDICTS}
         self._present: dict[str, Presence] | None = None  # None until libvirt has been read as a whole
+        # What stood in the domains that are here, or were and should be: it opts in even who is missing.
+        self._instances: dict[str, Instance] = {}
         self._listed = float("-inf")
         self._changed = True
         self._writable_at = 0.0
@@ -86,6 +89,11 @@ class Discrepancies:
 
     def inventory(self, found: Mapping[str, Observation], now: float) -> None:
         self._present = {uuid: it for uuid, seen in found.items() if (it := _presence(seen))}
+        self._instances = {
+            uuid: it for uuid, it in self._instances.items() if uuid in found or uuid in self.known.servers
+        }
+        for uuid, seen in found.items():
+            self._describe(uuid, seen)
         self._listed, self._changed = now, True
 
     def observe(self, uuid: str, observation: Observation) -> None:
@@ -94,6 +102,7 @@ class Discrepancies:
             return
         presence = _presence(observation)
         if presence:
+            self._describe(uuid, observation)
             self._present[uuid] = presence
             self._changed = True
         elif isinstance(observation, Vanished):
@@ -131,6 +140,10 @@ class Discrepancies:
         if self.limits is None or self._present is None:
             return None
         return expectation.question(self.known, self._present, now)
+
+    def instance(self, uuid: str) -> Instance:
+        """What stood in the domain of a guest that was here in this life of ours."""
+        return self._instances.get(uuid, NO_INSTANCE)
 
     def server(self, uuid: str) -> Server | None:
         return self.known.servers.get(uuid)
@@ -199,6 +212,10 @@ class Discrepancies:
         if doubt:
             text += f"; {TOLD[doubt.kind]} for {now - doubt.since:.0f} s, which counts after {self.limits.dwell:g} s"
         return text + (f"; no answer since: {self.known.trouble}" if self.known.trouble else "")
+
+    def _describe(self, uuid: str, observation: Observation) -> None:
+        if isinstance(observation, Seen) and observation.guest.instance != NO_INSTANCE:
+            self._instances[uuid] = observation.guest.instance
 
     def _explained(self, present: Mapping[str, Presence]) -> Mapping[str, Presence]:
         """With a mark on those of whom an incident says more already: that it has died, say."""

@@ -12,7 +12,7 @@ from heartbeat.guests import Guests
 from heartbeat.holds import TASK
 from heartbeat.observation import Tasked
 from heartbeat.policy import Policy
-from heartbeat.terms import NO_INSTANCE, Instance, Terms
+from heartbeat.terms import Instance, Terms
 from heartbeat.watch import Fitness, Timing
 
 
@@ -49,7 +49,7 @@ class Intentions:
     def _timing(self, uuid: str) -> Timing:
         if uuid in self._guests.watches or self._policy is None:
             return self._guests.timing(uuid, self._usual)
-        return self._terms(uuid, NO_INSTANCE, False)[1]  # one that is missing: Nova knows what there is to know
+        return self._terms(uuid, self._guests.discrepancies.instance(uuid), False)[1]  # one that is missing
 
     def _terms(self, uuid: str, instance: Instance, before: bool) -> tuple[Terms, Timing]:
         assert self._policy is not None

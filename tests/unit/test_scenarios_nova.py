@@ -313,6 +313,16 @@ def test_who_has_not_opted_in_is_neither_missing_nor_unexpected(cloud):
     assert it.run(HOUR).recorded == []
 
 
+@pytest.mark.parametrize("image", [Wish(True), Wish(True, action="ignore")])
+def test_who_opted_in_by_its_image_alone_is_missed_on_the_terms_that_held_for_it(cloud, image):
+    it = cloud(OPT_IN)
+    it.instances[UUID] = Instance("f", properties=image)
+    it.run(HOUR)
+    it.vanish()
+    it.run(600)
+    assert it.recorded == ([] if image.action else [(MISSING, RECORD)])
+
+
 def test_opting_in_needs_no_api_where_nova_writes_it_into_the_domain(cloud):
     it = cloud("[watch]\nguests = opt-in\nflavors = ha.*\n")
     it.instances = {UUID: Instance(specs=Wish(True)), OTHER: Instance("ha.small")}
