@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Callable, NamedTuple
 
 from heartbeat import expectation
+from heartbeat.attendance import Attendance
 from heartbeat.expectation import TOLD, Answer, Expectation, Finding, Presence, Question, Server
 from heartbeat.incident import (
     IGNORE,
@@ -27,8 +28,7 @@ from heartbeat.incident import (
     Open,
 )
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
-from heartbeat.observation import Gap, Observation, Seen, Stopped, Vanished
-from heartbeat.terms import NO_INSTANCE, Instance
+from heartbeat.observation import Observation
 from heartbeat.watch import Fitness, Timing, Watch
 
 log = logging.getLogger(__name__)
@@ -67,11 +67,7 @@ class Discrepancies:
         self.limits: Limits | None = None
         self.known = Expectation()
         self.incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict in VERDICTS}
-        self._present: dict[str, Presence] | None = None  # None until libvirt has been read as a whole
-        # What stood in the domains that are here, or were and should be: it opts in even who is missing.
-        self._instances: dict[str, Instance] = {}
-        self._listed = float("-inf")
-        self._changed = True
+        self.attendance = Attendance()
         self._writable_at = 0.0
 
     @property
@@ -83,67 +79,40 @@ class Discrepancies:
         if limits is None or (self.limits and limits.host != self.limits.host):
             self.known = Expectation()  # what was said of another host says nothing here
         self.limits = limits
-        self._changed = True
+        self.attendance.changed = True
 
     # What is heard.
 
     def inventory(self, found: Mapping[str, Observation], now: float) -> None:
-        self._present = {uuid: it for uuid, seen in found.items() if (it := _presence(seen))}
-        self._instances = {
-            uuid: it for uuid, it in self._instances.items() if uuid in found or uuid in self.known.servers
-        }
-        for uuid, seen in found.items():
-            self._describe(uuid, seen)
-        self._listed, self._changed = now, True
-
-    def observe(self, uuid: str, observation: Observation) -> None:
-        """Of the libvirt events that say whether a guest is here."""
-        if self._present is None:
-            return
-        presence = _presence(observation)
-        if presence:
-            self._describe(uuid, observation)
-            self._present[uuid] = presence
-            self._changed = True
-        elif isinstance(observation, Vanished):
-            self._present.pop(uuid, None)
-            self._changed = True
-
-    def here(self, uuid: str) -> bool | None:
-        """Whether libvirt has this guest, running or not; None: it cannot say now."""
-        return None if self._present is None else uuid in self._present
+        self.attendance.inventory(found, now, self.known.servers)
 
     def blind(self) -> None:
-        """libvirt cannot be reached: nothing is known of who is here."""
-        self._present = None
+        """libvirt cannot be reached."""
+        self.attendance.blind()
         self.known = self.known._replace(doubts={})
 
     def heard(self, answer: Answer) -> list[str]:
         """Nova's answer. Of which guests it says something that it did not say before."""
         if self.limits is None:
             return []
-        if self.known.trouble and self.known.heard is not None:
+        if self.trouble:
             log.info("nova: it answers again")
         before, self.known = self.known, expectation.learned(self.known, answer)
-        self._changed = True
+        self.attendance.changed = True
         return [uuid for uuid, it in self.known.servers.items() if _said(before.servers.get(uuid)) != _said(it)]
 
     def unheard(self, why: str) -> None:
         if self.limits is None:
             return
-        if not self.known.trouble or self.known.heard is None:
+        if self.trouble != why:
             log.warning("nova: %s; until it answers its word is no opinion", why)
         self.known = expectation.failed(self.known, why)
 
     def question(self, now: float) -> Question | None:
         """What to ask next; None while there is nothing to compare its answer with."""
-        if self.limits is None or self._present is None:
+        if self.limits is None or self.attendance.present is None:
             return None
-        return expectation.question(self.known, self._present, now)
-
-    def instance(self, uuid: str) -> Instance:
-        """What stood in the domain of a guest that was here in this life of ours."""
-        return self._instances.get(uuid, NO_INSTANCE)
+        return expectation.question(self.known, self.attendance.present, now)
 
     def server(self, uuid: str) -> Server | None:
         return self.known.servers.get(uuid)
@@ -157,13 +126,14 @@ class Discrepancies:
         if self.limits is None:
             self._settle(dict.fromkeys(self.incidents, "Nova is not asked any more"), [], now)
             return
-        if link or self._present is None or not (self._changed or self.known.doubts) or now < self._writable_at:
+        seen = self.attendance
+        if link or seen.present is None or not (seen.changed or self.known.doubts) or now < self._writable_at:
             return
-        self._changed = False
-        present = self._explained(self._present)
+        seen.changed = False
+        present = seen.explained(self._watches)
         self.known = expectation.compared(self.known, present, self.limits.host, now)
         _, dwell, share, number = self.limits
-        found = expectation.findings(self.known, present, self._listed, dwell, share, number)
+        found = expectation.findings(self.known, present, seen.listed, dwell, share, number)
         over = {uuid: why for uuid, it in self.incidents.items() if (why := self._over(it, present, now))}
         new = []
         for finding in found:
@@ -213,18 +183,6 @@ class Discrepancies:
             text += f"; {TOLD[doubt.kind]} for {now - doubt.since:.0f} s, which counts after {self.limits.dwell:g} s"
         return text + (f"; no answer since: {self.known.trouble}" if self.known.trouble else "")
 
-    def _describe(self, uuid: str, observation: Observation) -> None:
-        if isinstance(observation, Seen) and observation.guest.instance != NO_INSTANCE:
-            self._instances[uuid] = observation.guest.instance
-
-    def _explained(self, present: Mapping[str, Presence]) -> Mapping[str, Presence]:
-        """With a mark on those of whom an incident says more already: that it has died, say."""
-        marked = {
-            uuid: (present.get(uuid) or Presence(False))._replace(explained=True)
-            for uuid, it in self._watches.items() if it.incident and not it.running
-        }  # fmt: skip
-        return {**present, **marked} if marked else present
-
     def _incident(self, it: Finding, fitness: Fitness, timing: Timing, now: float) -> Open | None:
         action = timing.actions.get(it.verdict, RECORD)
         if timing.exempt or action == IGNORE:
@@ -265,7 +223,7 @@ class Discrepancies:
             opened = self._ledger.apply(changes, self._wall(), self._recipients())
         except (LedgerError, AlreadyOpenError) as error:
             log.warning("what Nova says of guests cannot be recorded: %s", error)
-            self._writable_at, self._changed = now + RETRY, True
+            self._writable_at, self.attendance.changed = now + RETRY, True
             return
         for uuid, why in over.items():
             log.info("guest %s: %s is over: %s", uuid, self.incidents.pop(uuid).verdict, why)
@@ -277,16 +235,6 @@ class Discrepancies:
             self._opened(incident)
         if over:
             self._closed()
-
-
-def _presence(observation: Observation) -> Presence | None:
-    if isinstance(observation, Seen):
-        return Presence(True)
-    if isinstance(observation, Stopped):
-        return Presence(False, observation.why)
-    if isinstance(observation, Gap):
-        return Presence(None)
-    return None
 
 
 def _said(server: Server | None) -> tuple[object, ...] | None:

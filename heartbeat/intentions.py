@@ -49,7 +49,7 @@ class Intentions:
     def _timing(self, uuid: str) -> Timing:
         if uuid in self._guests.watches or self._policy is None:
             return self._guests.timing(uuid, self._usual)
-        return self._terms(uuid, self._guests.discrepancies.instance(uuid), False)[1]  # one that is missing
+        return self._terms(uuid, self._guests.discrepancies.attendance.instance(uuid), False)[1]  # one that is missing
 
     def _terms(self, uuid: str, instance: Instance, before: bool) -> tuple[Terms, Timing]:
         assert self._policy is not None

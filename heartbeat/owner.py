@@ -145,7 +145,7 @@ class Owner:
 
     def here(self, uuids: Sequence[str]) -> dict[str, bool | None]:
         """From the follower: which guests this node has, running or not; None where libvirt cannot say."""
-        present = self.guests.discrepancies.here
+        present = self.guests.discrepancies.attendance.here
         return dict(self.call(lambda: {uuid: present(uuid) for uuid in uuids}))
 
     def again(self, uuid: str, incident: int, why: str) -> None:
@@ -237,7 +237,7 @@ class Owner:
                 silent = message.observation.answer is Answer.SILENT
                 self.schedule.returned(message.uuid, now, silent, ROUNDS if watch and watch.state in SILENT else 1)
             self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
-            self.guests.discrepancies.observe(message.uuid, message.observation)
+            self.guests.discrepancies.attendance.observe(message.uuid, message.observation)
             self._plan(message.uuid, now)
         elif isinstance(message, Inventory):
             self._linked("", now)
