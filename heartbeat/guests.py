@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 # Seconds until the ledger is tried again after it failed, by all guests together: a failure may take it seconds.
 LEDGER_RETRY = 1.0
+# What libvirt says of a guest's whole state: it stands for what was said before.
+WHOLE = (Seen, Stopped, Vanished)
 
 
 class Guests:
@@ -94,22 +96,28 @@ class Guests:
 
     def observe(self, uuid: str, observation: Observation, now: float, fitness: Fitness, timing: Timing) -> None:
         """One step of one guest. An observation of a guest that we do not know and need not know is passed over."""
-        watch = self.watches.get(uuid) or self._first(uuid, observation, now)
+        known = self.watches.get(uuid)
+        watch = known or self._first(uuid, observation, now)
         if watch is None:
             return
         described = observation.guest if isinstance(observation, Seen) else watch.guest
         timing = self.choices.timing(uuid, described.instance, watch.armed, timing)
         try:
             after, effects = judge(watch, observation, now, fitness, timing)
-            if any(isinstance(effect, Open) for effect in effects):
+            if effects and any(isinstance(effect, Open) for effect in effects):
                 # Only what an incident causes depends on the guest's own budget and holds: they are not asked before.
                 fitness = self.fitness_of(uuid, fitness)
                 after, effects = judge(watch, observation, now, fitness, timing)
         except Broken:
             log.exception("guest %s: a step was not made; its silence so far is forgotten", uuid)
             watch = watch._replace(looking=False)
-            self._keep(uuid, calm(watch, rest(watch), "see the log: a step was not made"), fitness, timing)
+            self._keep(uuid, known, calm(watch, rest(watch), "see the log: a step was not made"), fitness, timing)
             self._wakes.set(uuid, max(self._wakes.at(uuid), now + LOOK))  # or the same step would fail without pause
+            return
+        if known and not effects and uuid not in self._incidents and not isinstance(observation, WHOLE):
+            # Nearly every step, as a question and its answer: there is nothing to record, or to take back.
+            transitions.note(watch, after, ())
+            self._keep(uuid, known, after, fitness, timing)
             return
         changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look, Warn))]
         if changes and now < self._writable_at:
@@ -136,16 +144,19 @@ class Guests:
         for incident in incidents:
             after = judge(after, Recorded(incident), now, fitness, timing)[0]
             self._opened(incident)
-        if any(isinstance(change, Close) for change in changes):
-            self._closed()
-        if any(isinstance(change, Arm) for change in changes):
-            self._answers()
-        self._keep(uuid, after, fitness, timing)
+        self._spread(changes)
+        self._keep(uuid, known, after, fitness, timing)
         self._carry_out(after, effects)
         if isinstance(observation, Vanished):
             self._census.put(uuid, self.watches.pop(uuid), None)
             self.choices.forget(uuid)
             self._wakes.drop(uuid)
+
+    def _spread(self, changes: Sequence[Change]) -> None:
+        if any(isinstance(change, Close) for change in changes):
+            self._closed()
+        if any(isinstance(change, Arm) for change in changes):
+            self._answers()
 
     def _carry_out(self, watch: Watch, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -180,8 +191,7 @@ class Guests:
         return {uuid for uuid, _ in due}
 
     def next_at(self) -> float:
-        retry = next((at for at, _, _ in self._postponed.values()), NEVER)
-        return min(self._wakes.next_at(), retry)
+        return min(self._wakes.next_at(), next(iter(self._postponed.values()))[0] if self._postponed else NEVER)
 
     def holding(self, incident: int) -> Watch | None:
         """The guest that has this incident open."""
@@ -257,8 +267,8 @@ class Guests:
         watch = self.watches.get(uuid)
         return self.choices.timing(uuid, watch.guest.instance, watch.armed, usual) if watch else usual
 
-    def _keep(self, uuid: str, watch: Watch, fitness: Fitness, timing: Timing) -> None:
-        self._census.put(uuid, self.watches.get(uuid), watch)
+    def _keep(self, uuid: str, before: Watch | None, watch: Watch, fitness: Fitness, timing: Timing) -> None:
+        self._census.put(uuid, before, watch)
         self.watches[uuid] = watch
         self._wakes.set(uuid, wake_at(watch, timing, fitness.stretch))
 
@@ -271,6 +281,6 @@ class Guests:
     def _supersede(self, uuid: str, observation: Observation) -> None:
         """What libvirt says of a guest stands for what it said before and the ledger did not take. Only its death is
         not undone by a list that may be older."""
-        if self._postponed and isinstance(observation, (Seen, Stopped, Vanished)):
+        if self._postponed and isinstance(observation, WHOLE):
             for kind in (Seen, Vanished) if isinstance(observation, Seen) else (Seen, Stopped, Vanished):
                 self._postponed.pop((uuid, kind), None)

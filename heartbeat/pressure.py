@@ -15,13 +15,13 @@ class Pressure(NamedTuple):
 
 def read(proc: str = "/proc") -> Pressure:
     """0 for what the kernel does not tell: before 4.20, or booted without psi=1 on some distributions."""
-    return Pressure(_avg10(proc, "cpu", "some"), _avg10(proc, "memory", "full"), _avg10(proc, "io", "full"))
+    return Pressure(_avg10(proc, "cpu", b"some"), _avg10(proc, "memory", b"full"), _avg10(proc, "io", b"full"))
 
 
-def _avg10(proc: str, resource: str, kind: str) -> float:
+def _avg10(proc: str, resource: str, kind: bytes) -> float:
     try:
         # Opening may fail as well as reading: with psi=0 the files exist and give EOPNOTSUPP.
-        with open(f"{proc}/pressure/{resource}", encoding="ascii", errors="replace") as file:
+        with open(f"{proc}/pressure/{resource}", "rb", buffering=0) as file:  # each second: no text layer for it
             lines = file.read(4096).splitlines()
     except OSError:
         return 0.0
@@ -29,7 +29,7 @@ def _avg10(proc: str, resource: str, kind: str) -> float:
         fields = line.split()
         if fields[:1] == [kind]:
             try:
-                return float(dict(field.split("=", 1) for field in fields[1:])["avg10"])
+                return float(dict(field.split(b"=", 1) for field in fields[1:])[b"avg10"])
             except (KeyError, ValueError):
                 return 0.0
     return 0.0

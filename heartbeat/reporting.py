@@ -45,6 +45,7 @@ class Reporting:
         self._config, self._node = config, node
         self._follower: Follower | None = None
         self._asker: Sender | None = None
+        self._seen: tuple[object, ...] = ()
         self._shown: tuple[str, Sequence[str], bool] = ("starting", (), False)
 
     @property
@@ -90,17 +91,23 @@ class Reporting:
 
     def show(self, guests: Guests, link: str, condition: Condition, held: str) -> None:
         """How things are. link: why libvirt cannot be reached; held: why the cluster wants no recovery here."""
-        failed, suspended, lost = guests.failed(), len(guests.suspended()), self.lost
-        failed = sorted({*failed, *lost}) if lost else failed
+        failed, suspended, lost, nova = guests.failed(), guests.suspended(), self.lost, guests.discrepancies.trouble
         troubles = [(name, courier.trouble) for name, (courier, _) in self._couriers.items()]
+        # In nearly every turn of the loop all is as it was.
+        conditions = (condition.trouble, condition.breaker)
+        seen = (guests.trouble, failed, suspended, lost, link, conditions, held, nova, troubles)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        failed = sorted({*failed, *lost}) if lost else failed
         reasons = [
             f"ledger: {guests.trouble}" if guests.trouble else "",
             f"libvirt: {link}" if link else "",
             "" if link else condition.trouble,
             f"held: {held}" if held else "",
-            f"nova: {nova}" if (nova := guests.discrepancies.trouble) else "",
+            f"nova: {nova}" if nova else "",
             "failed" if failed else "",
-            f"{suspended} suspended, needs a human" if suspended else "",
+            f"{len(suspended)} suspended, needs a human" if suspended else "",
             f"{len(lost)} not recovered, needs a human" if lost else "",
             *(f"{name}: {trouble}" for name, trouble in troubles if trouble),
         ]

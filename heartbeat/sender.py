@@ -1,6 +1,6 @@
 """The process that speaks to a receiver for the helper: both ends of its pipe.
 
-keystoneauth1 costs 30 MB and 0.1 s of CPU, for something that most nodes do once a month, and what another package's
+keystoneauth1 costs 35 MB and 0.1 s of CPU, for something that most nodes do once a month, and what another package's
 backend does nobody knows. So a backend is loaded by a child that is started when there is something to send and ends
 when there is nothing more, or when the helper is gone. Lines of JSON go both ways; the first holds the credentials,
 which therefore never stand in a command line or an environment.
@@ -28,7 +28,6 @@ if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
 
 from heartbeat import plugins
 from heartbeat.backends import Delivered, Later, Outcome, Report, Sought
-from heartbeat.backends.versions import told_cheaply
 from heartbeat.outcome import DEEDS, LOST, STATUSES, Word
 from heartbeat.settings import plain, printable
 
@@ -194,8 +193,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(requests, abandoned), daemon=True).start()
     options, name = json.loads(requests.get()), sys.argv[1]
     try:
-        with told_cheaply():
-            backend = plugins.load(name)(options)
+        backend = plugins.load(name)(options)
     except Exception as error:
         missing = Later(_unloadable(name, error), 60.0, whole=True)
         while requests.get():

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 
 def note(before: Watch, after: Watch, changes: Sequence[Change]) -> None:
+    if not changes and before.state == after.state and before.detail == after.detail:
+        return
     uuid, name = after.guest.uuid, printable(after.guest.name)
     for change in changes:
         if isinstance(change, Open):

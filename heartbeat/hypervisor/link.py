@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Container
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Callable
@@ -33,6 +34,31 @@ OUR_LINK = (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
 DIED = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED, 8)
 
 
+class Asker:
+    """A connection over which one thread puts questions, with the domains that it knows: to find one is a call.
+
+    The link's thread has it forget, meanwhile: each step of that is one operation on a dict.
+    """
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self.connection = connection
+        self._domains: dict[str, libvirt.virDomain] = {}
+
+    def domain(self, uuid: str) -> libvirt.virDomain:
+        """It may be gone meanwhile, which its next call says. Raises libvirtError."""
+        domain = self._domains.get(uuid)
+        if domain is None:
+            domain = self._domains[uuid] = self.connection.lookupByUUIDString(uuid)
+        return domain
+
+    def forget(self, uuid: str) -> None:
+        self._domains.pop(uuid, None)
+
+    def forget_all_but(self, uuids: Container[str]) -> None:
+        for uuid in [uuid for uuid in tuple(self._domains) if uuid not in uuids]:
+            self.forget(uuid)
+
+
 class Link:
     """One thread that connects, lists, and reads single domains again when events ask for it.
 
@@ -42,7 +68,7 @@ class Link:
 
     def __init__(self, uri: str, resync: float, askers: int, post: Callable[[Message], None]) -> None:
         self.resync, self._uri, self._count, self._post = resync, uri, askers, post
-        self.askers: list[libvirt.virConnect] = []
+        self.askers: list[Asker] = []
         self.processes: dict[str, Process] = {}
         self._runs: dict[str, tuple[int, str]] = {}  # libvirt's number of the domain, and the incarnation's name
         self._boot = procfs.boot_id()[:8]
@@ -67,7 +93,7 @@ class Link:
         process = self.processes.get(uuid)
         return process is not None and procfs.state(process) not in procfs.ENDED
 
-    def lost(self, asker: libvirt.virConnect) -> None:
+    def lost(self, asker: Asker) -> None:
         """This connection is dead. All are made anew, unless it is none of the present ones."""
         if asker in self.askers:
             self._wanted.put(LOST)
@@ -92,7 +118,7 @@ class Link:
                 watcher.registerCloseCallback(lambda *_: self._wanted.put(LOST), None)
                 # Events first, then the list: what happens in between is seen twice rather than never.
                 registered = events.register(watcher, self._post, self.refresh, self.runs)
-                self.askers = [self.connect(read_only=False) for _ in range(self._count)]
+                self.askers = [Asker(self.connect(read_only=False)) for _ in range(self._count)]
                 self._post(LinkUp())
                 delay = RETRY
                 self._serve(watcher)
@@ -155,6 +181,8 @@ class Link:
                 found[domain.UUIDString()] = observation
         self.processes = {uuid: process for uuid, process in self.processes.items() if uuid in found}
         self._runs = {uuid: run for uuid, run in self._runs.items() if uuid in found}
+        for asker in self.askers:
+            asker.forget_all_but(found)
         self._post(Inventory(found))
 
     def _observe(self, domain: libvirt.virDomain) -> Observation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import signal
@@ -196,6 +197,39 @@ def test_old_closed_incidents_go_and_open_ones_never_do(ledger, monkeypatch):
         ids.append([row[0] for row in ledger._rows("SELECT id FROM incident")])
     assert ids == [[1, 4, 5, 6, 7, 8, 9], [1, 6, 7, 8, 9], [1, 7, 8, 9], [1, 7, 8, 9]]
     assert ledger.counts("masakari") == {"pending": 1, "expired": 3}
+
+
+def test_a_long_past_costs_neither_the_owner_nor_a_courier_anything(ledger):
+    def work(guest):
+        """How much SQLite has to do for each step of an incident's life: instructions of its virtual machine."""
+        costs, count = {}, itertools.count()
+        ledger._database._connection.set_progress_handler(lambda: next(count) * 0, 1)
+
+        def cost(name, action):
+            before = next(count)
+            found = action()
+            costs[name] = next(count) - before
+            return found
+
+        incident = cost("open", lambda: begin(ledger, hang(uuid=guest)))[0].id
+        cost("begin anew", ledger.open_incidents)
+        delivery = cost("what is owed", lambda: ledger.pending("masakari"))[0].id
+        cost("attempt", lambda: ledger.attempt(delivery))
+        cost("delivered", lambda: ledger.delivered(delivery, NOW, "ref"))
+        cost("budget of the guest", lambda: ledger.recoveries(guest, NOW))
+        cost("budget of the node", lambda: ledger.in_flight(NOW))
+        cost("close", lambda: ledger.apply([Close(incident, "why")], NOW, {}))
+        return costs
+
+    short = work("one")
+    with ledger._transaction() as connection:
+        connection.executemany("INSERT INTO incident VALUES (?, ?, 'vm', 'i1', 'hung', 'recover', ?, '{}', ?, 'over')",
+                               [(number, f"guest-{number % 500}", NOW, NOW) for number in range(10, 30_000)])
+        connection.execute("INSERT INTO delivery (incident_id, backend, status, generated_time)"
+                           " SELECT id, 'masakari', 'delivered', opened FROM incident WHERE id >= 10")
+    long = work("another")
+    # Each close looks at so many of the oldest, whether they may go.
+    assert {name: cost for name, cost in long.items() if cost > short[name] + 20 * ledger_module.PRUNE_STEP} == {}
 
 
 def test_couriers_and_the_owner_use_it_at_once(ledger):
