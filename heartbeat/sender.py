@@ -111,7 +111,9 @@ class Sender:
         except (OSError, EOFError):
             assert self._process is not None
             self._process.kill()  # it has closed its pipe, which it does only by ending
-            why = f"the sender ended with status {self._process.wait()}; check the memory of this node"
+            status = self._process.wait()
+            remedy = "check the memory of this node" if status < 0 else "masakari-qga check has more"
+            why = f"the sender ended with status {status}; {remedy}"
         except ValueError as error:
             why = f"the sender answers what we do not understand: {error}; check that our package is installed whole"
         self.close()
