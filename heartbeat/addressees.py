@@ -117,8 +117,8 @@ ADDRESSEES: tuple[Option, ...] = (
     ),
     Option(
         "command", "path", "path", "", reloadable=True,
-        reason="An executable that is run for each report, as root, with what happened in its environment (QGA_*) and"
-        " never through a shell. It, and its directory, must be root's and writable for nobody else.",
+        reason="An executable that is run for each report, as the helper's user, with what happened in its environment"
+        " (QGA_*) and never through a shell. It, and its directory, must be root's and writable for nobody else.",
     ),
     Option(
         "command", "arguments", "string", "", reloadable=True,

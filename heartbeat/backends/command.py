@@ -22,7 +22,7 @@ from heartbeat import __version__
 from heartbeat.backends import CLEARED, SLOW, Delivered, Later, Outcome, Report
 from heartbeat.settings import plain, printable
 
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/"}
 MAX_OUTPUT = 4096  # bytes that are looked at; what follows is read and dropped
 GRACE = 2.0  # seconds between TERM and KILL
 
@@ -131,7 +131,7 @@ def variables(report: Report) -> dict[str, str]:
 
 
 def _objection(path: str, arguments: str) -> str | None:
-    """Why the executable is not run: what others can write, they would run as root."""
+    """Why the executable is not run: what others can write, they would run as us."""
     if not path:
         return "set command.path to an executable"
     try:
