@@ -57,6 +57,12 @@ test-cluster: install-deb ## three cluster nodes and a remote one, lost, cut off
 	@tests/tools.sh remote
 	$(CELL) $(PYTEST) tests/multinode $(ARGS)
 
+.PHONY: openstack
+openstack: tools ## tests with the real Keystone and Masakari, in a private cell (their pages: ARGS=--write-pages)
+	@tests/openstack/install.sh
+	@tests/openstack/receivers.sh
+	$(CELL) $(PYTEST) tests/openstack $(ARGS)
+
 .PHONY: drills
 drills: tools ## guests, hosts and helpers broken on purpose: a table of what came of each (some 16 minutes)
 	$(CELL) $(PYTEST) tests/drills $(ARGS)

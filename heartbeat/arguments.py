@@ -20,6 +20,10 @@ def main(arguments: Sequence[str], run: Callable[[Configuration, str, str], int]
     socket.
     """
     given = _parser().parse_args(arguments)
+    if given.inspect:
+        from heartbeat.inspection import inspect
+
+        return inspect(given.config, _parameters(given.set), given.run_directory)
     try:
         config = load(given.config, _parameters(given.set))
         if given.show_config:
@@ -60,5 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-directory", default=settings.RUN_DIRECTORY, metavar="PATH")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="look at this host, begin nothing")
+    what.add_argument("--inspect", action="store_true", help="look at all around the helper: see heartbeat/inspection")
     what.add_argument("--show-config", action="store_true", help="print each option's value and origin")
     return parser

@@ -91,7 +91,7 @@ class Cluster:
             word = holding(self._state(), node)
         except NoAnswer as error:
             if not self.error:
-                log.info("the cluster's holds cannot be read: %s", error)
+                log.info("whether the cluster is in maintenance cannot be seen, so its last word stands: %s", error)
             self.error = str(error)
             if now - self._word_at >= LAST_WORD:
                 self._word = ""

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from heartbeat.incident import IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, UNPROVEN, Close, Open
+from heartbeat.incident import CAREFUL, IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, UNPROVEN, Close, Open
 from heartbeat.observation import Effect
 from heartbeat.watch import Fitness, Timing, Watch
-
-# Where the event and the verdict have an action each, the more careful one holds.
-CAREFUL = (IGNORE, RECORD, RECOVER)
 
 Step = tuple[Watch, list[Effect]]
 

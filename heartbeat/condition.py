@@ -45,9 +45,10 @@ class Condition:
             silent, watched, now, limits.share, limits.number, limits.window, bool(tripped)
         )
         if self.health.points > before.points:
-            log.warning("every time is multiplied by %d: %s", self.health.stretch, self.health.why)
+            log.warning("this host is unwell, so silence has to last %d times as long to count: %s",
+                        self.health.stretch, self.health.why)  # fmt: skip
         elif before.points and not self.health.points:
-            log.info("this host is well again")
+            log.info("this host is well again; silence counts as it is set")
         if self.breaker and not tripped:
             log.warning("%s%s", self.breaker, "; verdicts wait" if limits.hold else "; reported all the same, as set")
         elif tripped and not self.breaker:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from heartbeat import inherited, ini, settings
+from heartbeat import inherited, ini, plugins, settings
 
 # Of somebody else's [api] section only these are shown; a name that we do not know may be a secret.
 SHOWN = {
@@ -42,7 +42,8 @@ class Configuration:
     """Every option's value, never half of them.
 
     values, origins: by "section.name". notes: lines for the log. api: the [api] options of masakarimonitors.conf, texts
-    as they stand there, where our own masakari.auth_url is empty; otherwise nothing.
+    as they stand there, where our own masakari.auth_url is empty; otherwise nothing. foreign: by name, the sections of
+    backends that other packages bring, as texts.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Configuration:
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     api: Mapping[str, str]
+    foreign: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> settings.Value:
         return self.values[key]
@@ -73,7 +75,7 @@ def packed(config: Configuration) -> dict[str, object]:
     that may not any more."""
     values = {key: settings.BY_KEY[key].text(value) for key, value in config.values.items()}
     return {"path": config.path, "values": values, "origins": dict(config.origins), "notes": list(config.notes),
-            "api": dict(config.api)}  # fmt: skip
+            "api": dict(config.api), "foreign": {name: dict(it) for name, it in config.foreign.items()}}  # fmt: skip
 
 
 def unpacked(sent: Mapping[str, Any]) -> Configuration:
@@ -82,7 +84,8 @@ def unpacked(sent: Mapping[str, Any]) -> Configuration:
         values = {key: option.parse(sent["values"][key]) for key, option in settings.BY_KEY.items()}
         origins = {key: str(sent["origins"][key]) for key in values}
         api = {str(name): str(text) for name, text in sent["api"].items()}
-        return Configuration(str(sent["path"]), values, origins, tuple(map(str, sent["notes"])), api)
+        foreign = {str(name): {str(key): str(text) for key, text in it.items()} for name, it in sent["foreign"].items()}
+        return Configuration(str(sent["path"]), values, origins, tuple(map(str, sent["notes"])), api, foreign)
     except (KeyError, TypeError, AttributeError, settings.BadValue) as error:
         why = f"the agent is of another version ({settings.plain(str(error))}); restart the resource"
         raise ConfigurationError(str(sent.get("path", "")), 0, "", why) from None
@@ -94,7 +97,8 @@ def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuratio
     Raises ConfigurationError and ParameterError.
     """
     given = {option.key: (value, f"parameter {name}") for name, value, option in _parsed(parameters or {})}
-    written = {option.key: (value, f"{path} line {line}") for option, value, line in _from_file(path)}
+    foreign: dict[str, dict[str, str]] = {}
+    written = {option.key: (value, f"{path} line {line}") for option, value, line in _from_file(path, foreign)}
     explicit = {**written, **given}
     source = "masakari.credentials"
     credentials = str(explicit[source][0]) if source in explicit else str(settings.BY_KEY[source].default)
@@ -110,8 +114,8 @@ def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuratio
     origins.update(other.origins)
     for key, (value, origin) in explicit.items():
         values[key], origins[key] = value, origin
-    notes = other.notes + _exposed(path, written)
-    return Configuration(path, values, origins, notes, {} if values["masakari.auth_url"] else other.api)
+    notes = other.notes + _exposed(path, [*(key for key in written if settings.BY_KEY[key].secret), *foreign])
+    return Configuration(path, values, origins, notes, {} if values["masakari.auth_url"] else other.api, foreign)
 
 
 def _parsed(parameters: Mapping[str, str]) -> Iterable[tuple[str, settings.Value, settings.Option]]:
@@ -125,7 +129,10 @@ def _parsed(parameters: Mapping[str, str]) -> Iterable[tuple[str, settings.Value
             raise ParameterError(name, text, error.why) from None
 
 
-def _from_file(path: str) -> Iterable[tuple[settings.Option, settings.Value, int]]:
+def _from_file(
+    path: str, foreign: dict[str, dict[str, str]]
+) -> Iterable[tuple[settings.Option, settings.Value, int]]:
+    """foreign: is given what stands in the sections of other packages' backends."""
     try:
         entries = ini.read(path)
     except FileNotFoundError:
@@ -136,7 +143,17 @@ def _from_file(path: str) -> Iterable[tuple[settings.Option, settings.Value, int
     except ini.IniError as error:
         raise ConfigurationError(path, error.line, "", error.why) from None
     seen: dict[str, int] = {}
+    others: Collection[str] | None = None
     for entry in entries:
+        if entry.section not in settings.SECTIONS:
+            others = plugins.others() if others is None else others
+            if entry.section in others:
+                section = foreign.setdefault(entry.section, {})
+                if entry.key in section:
+                    key = f"{entry.section}.{settings.plain(entry.key, 60)}"
+                    raise ConfigurationError(path, entry.line, key, "given already; remove one of the two")
+                section[entry.key] = entry.text
+                continue
         option = _option(path, entry)
         if option.key in seen:
             why = f"given already in line {seen[option.key]}; remove one of the two"
@@ -170,8 +187,8 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"give one of: {', '.join(known)}"
 
 
-def _exposed(path: str, written: Mapping[str, object]) -> tuple[str, ...]:
-    secrets = [key for key in written if settings.BY_KEY[key].secret]
+def _exposed(path: str, secrets: Sequence[str]) -> tuple[str, ...]:
+    """secrets: what stands in the file and may be one: of another package's section nobody knows."""
     try:
         open_to_all = os.stat(path).st_mode & 0o007
     except OSError:
@@ -191,6 +208,9 @@ def show(config: Configuration) -> str:
                 value = config[option.key]
                 text = "****" if option.secret and value else option.text(value)
                 lines += [f"# {config.origins[option.key]}", f"{option.name} = {text}".rstrip()]
+    for name, words in config.foreign.items():
+        lines += ["", f"# [{settings.plain(name, 60)}], of another package:"]
+        lines += [f"#   {settings.plain(word, 60)} = ****" for word in words]
     if config.api:
         lines += ["", f"# [api] of {config['masakari.credentials']}, used since masakari.auth_url is empty:"]
         shown = {name: settings.printable(text)[1:-1] if name in SHOWN else "****" for name, text in config.api.items()}

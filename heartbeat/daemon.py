@@ -13,20 +13,23 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from heartbeat import __version__, configuration, eventlog, privileges, requests
+from heartbeat import __version__, configuration, connections, eventlog, privileges, requests
 from heartbeat.arguments import DIED, NO_PERMISSION
 from heartbeat.cluster import Cluster
 from heartbeat.configuration import Configuration, ConfigurationError, ParameterError
 from heartbeat.control import Bound, Control, Refused, bound
+from heartbeat.discrepancies import Limits as NovaLimits
+from heartbeat.expectation import Question
 from heartbeat.hostname import Hostname, resolve
 from heartbeat.hypervisor import Hypervisor
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.lock import Lock, Taken
 from heartbeat.manual import ManualHold
+from heartbeat.nova import Nova, Wanted
 from heartbeat.owner import Owner
-from heartbeat.policy import budget, limits, policy
+from heartbeat.policy import Policy, budget, limits
 from heartbeat.reporting import Reporting
-from heartbeat.settings import BY_KEY
+from heartbeat.settings import BY_KEY, PARAMETERS
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +88,9 @@ class Helper:
         self._ledger = Ledger(config.text("state.directory"))
         self._reporting = Reporting(config, node, hostname, self._ledger, wall)
         uri, resync = config.text("libvirt.connection_uri"), config.number("watch.resync")
+        policy = Policy(config)
         self._owner = Owner(
-            policy(config),
+            policy.timing,
             self._ledger,
             self._reporting,
             lambda post: Hypervisor(uri, resync, post),
@@ -95,14 +99,21 @@ class Helper:
             budget(config),
         )
         self._owner.guests.manual = self._ledger.holds(wall())
+        self._owner.govern(policy, self._nova_limits())
+        self._nova = Nova(self._nova_wanted(), self._nova_question, self._owner.post)
         self._cluster = Cluster()
-        self._reporting.start(self._confirm)
+        self._reporting.start(self._confirm, self._owner.here, self._owner.again)
+        self._nova.start()
         self._code = self._turns = 0
         self._control = Control(
             path,
             __version__,
             lambda: self._owner.progress,
-            {"reload": self._reload, **requests.handlers(self._owner, self._ledger, self._reporting, self._desk())},
+            {
+                "reload": self._reload,
+                "settings": self._settings,
+                **requests.handlers(self._owner, self._ledger, self._reporting, self._desk()),
+            },
             made,
         )
 
@@ -114,10 +125,11 @@ class Helper:
 
         return requests.Node(lambda: self._node, lambda: guests.budget, self._owner.fitness_of, held, wall)
 
-    def _confirm(self, incident: int) -> str:
+    def _confirm(self, incident: int, acts: bool) -> str:
         """In a courier's thread: the cluster's word comes from a command, for which the owner loop has no time."""
-        self._owner.held = self._cluster.held(self._node)
-        return self._owner.confirm(incident)
+        if acts:
+            self._owner.held = self._cluster.held(self._node)
+        return self._owner.confirm(incident, acts)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -131,8 +143,27 @@ class Helper:
         self._owner.run(self._every_turn)
         log.info("helper ends")
         self._control.close()
+        self._nova.stop()
         self._reporting.stop()
         return self._code
+
+    def _nova_limits(self) -> NovaLimits | None:
+        config = self._config
+        if not config["nova.enabled"]:
+            return None
+        share, number = config.number("breaker.share"), int(config.number("breaker.number"))
+        return NovaLimits(self._reporting.hostname.name, config.number("nova.dwell"), share, number)
+
+    def _nova_wanted(self) -> Wanted | None:
+        config = self._config
+        if not config["nova.enabled"]:
+            return None
+        host, key = self._reporting.hostname.name, config.text("nova.metadata")
+        return Wanted(connections.compute(config), host, key, config.number("nova.interval"))
+
+    def _nova_question(self) -> Question | None:
+        question: Question | None = self._owner.call(self._owner.question)
+        return question
 
     def _read_holds(self) -> None:
         try:
@@ -153,6 +184,13 @@ class Helper:
             self._code = DIED
             self._owner.stop()
 
+    def _settings(self, _: dict[str, Any]) -> dict[str, Any]:
+        """The file and the resource's parameters that are in force, so that others can look at the same."""
+        config = self._config
+        given = {name: it for name, it in PARAMETERS.items() if config.origins[it.key] == f"parameter {name}"}
+        parameters = {name: it.text(config[it.key]) for name, it in given.items()}
+        return {"config": config.path, "parameters": parameters, "node": self._node}
+
     def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             config, hostname = self._given(request)
@@ -163,8 +201,15 @@ class Helper:
         self._node = str(request.get("node") or self._node)
         self._config = config
         self._reporting.reload(config, self._node, hostname)
-        new = policy(config), config.number("watch.resync"), limits(config), budget(config)
-        self._owner.call(lambda: self._owner.apply(*new))
+        policy, nova = Policy(config), self._nova_limits()
+        new = policy.timing, config.number("watch.resync"), limits(config), budget(config)
+
+        def take() -> None:
+            self._owner.apply(*new)
+            self._owner.govern(policy, nova)
+
+        self._owner.call(take)
+        self._nova.configure(self._nova_wanted())
         log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
         if fixed:
             log.warning("changed only by a restart of the resource: %s", ", ".join(fixed))

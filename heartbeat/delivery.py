@@ -7,10 +7,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
-from heartbeat.backends import Backend, Delivered, Later, Report
-from heartbeat.ledger import DELIVERED, PENDING, Delivery, Ledger, LedgerError
+from heartbeat.backends import Backend, Delivered, Later
+from heartbeat.backoff import AT_ONCE, Wait, delay
+from heartbeat.ledger import CLEARED, DELIVERED, PENDING, Delivery, Ledger, LedgerError
+from heartbeat.owed import hopeless, outdated, report
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,6 @@ log = logging.getLogger(__name__)
 STANDS, NOT_NOW, GONE = "stands", "not-now", "gone"
 
 # Seconds.
-FIRST_DELAY, LAST_DELAY = 1.0, 60.0
-JITTER = 0.25  # of a delay, so that the nodes of a cloud do not all come back at once
 AFTER_NOT_NOW = 2.0
 AFTER_GONE = 5.0  # by then the owner has closed the incident, and it is not owed any more
 AFTER_LEDGER_ERROR = 5.0
@@ -28,25 +27,12 @@ IDLE = 120.0  # then the backend gives back what it holds
 LOOK_AGAIN = 60.0  # in case a wake-up was forgotten
 
 
-class Wait(NamedTuple):
-    """Why one delivery waits, and until when (monotonic). renew: it will be a new report then."""
-
-    until: float
-    failures: int = 0
-    reason: str = ""
-    renew: bool = False
-
-
-# Not the clock's present time: compared with a reading of the clock made a moment before, that would still lie ahead.
-AT_ONCE = Wait(float("-inf"))
-
-
 class Courier:
     """The thread of one backend. wake(), stop() and status() are for any thread.
 
     hostname: this node's name for the receiver, now. confirm: asks the owner whether an incident still stands; answers
     STANDS, NOT_NOW or GONE, and may raise TimeoutError, which means NOT_NOW. wall: UTC in ISO 8601, as in the ledger.
-    clock, chance: monotonic seconds, and a number from 0 to 1.
+    clock, chance: monotonic seconds, and a number from 0 to 1. accepted: called when the ledger knows of a delivery.
     """
 
     def __init__(
@@ -58,9 +44,10 @@ class Courier:
         wall: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend, self._ledger, self._hostname, self._confirm = backend, ledger, hostname, confirm
-        self._wall, self._clock, self._chance = wall, clock, chance
+        self._wall, self._clock, self._chance, self._told = wall, clock, chance, accepted
         self._waits: dict[int, Wait] = {}
         self._accepted: dict[int, tuple[str, str]] = {}  # what the ledger could not be told yet
         self._failures, self._resume_at = 0, clock()  # of the backend as a whole
@@ -84,10 +71,14 @@ class Courier:
         self._afresh = self._afresh or afresh
         self._wake.set()
 
-    def stop(self, seconds: float = 2.0) -> None:
-        """Ends the thread. A report that has not been answered within `seconds` is cut off, and sent again some day."""
+    def leave(self) -> None:
+        """Begins what stop() ends."""
         self._stopping = True
         self._wake.set()
+
+    def stop(self, seconds: float = 2.0) -> None:
+        """Ends the thread. A report that has not been answered within `seconds` is cut off, and sent again some day."""
+        self.leave()
         if self._thread is not None:
             self._thread.join(seconds)
             if self._thread.is_alive():
@@ -135,7 +126,7 @@ class Courier:
     def step(self) -> float:
         """Attempts all that is due. Returns the seconds until something will be, unless woken. Raises LedgerError."""
         self._record()
-        owed = self._ledger.pending(self.name)
+        owed = self._relevant(self._ledger.pending(self.name))
         self._waits = {delivery.id: self._waits[delivery.id] for delivery in owed if delivery.id in self._waits}
         if self._afresh or not owed:
             self._afresh, self._error, self._failures, self._resume_at = False, None, 0, self._clock()
@@ -147,6 +138,14 @@ class Courier:
             if self._clock() >= self._wait_of(delivery).until and self._attempt(delivery):
                 return 0.0  # the guest's next report, and those that waited for the backend, can go now
         return self._rest(owed)
+
+    def _relevant(self, owed: list[Delivery]) -> list[Delivery]:
+        """What is owed, less what does not matter any more."""
+        old = outdated(owed, self._wall())
+        for delivery in old:
+            log.warning("%s: %s is not told any more: it is too old", self.name, delivery.called)
+            self._ledger.expired(delivery.id, self._wall())
+        return [it for it in owed if it not in old]
 
     def _first_of_each_guest(self, owed: Iterable[Delivery]) -> list[Delivery]:
         """A guest's reports go in their order. Among guests, whoever failed least goes first, then the oldest."""
@@ -173,11 +172,8 @@ class Courier:
             self._waits[delivery.id] = wait._replace(renew=False)
         attempt = self._ledger.attempt(delivery.id)
         if attempt is None:
-            return False
-        it, (_, generated_time, resend, previous) = delivery.incident, attempt
-        outcome = self._backend.deliver(
-            Report(it.id, it.uuid, it.verdict, generated_time, self._hostname(), resend, previous)
-        )
+            return delivery.kind == CLEARED  # void, and no obstacle to the guest's next report
+        outcome = self._backend.deliver(report(delivery, attempt, self._hostname()))
         self._used_at = self._clock()
         if isinstance(outcome, Later):
             self._postpone(delivery, outcome)
@@ -194,6 +190,8 @@ class Courier:
 
     def _stands(self, delivery: Delivery, wait: Wait) -> bool:
         """Whether the incident is still so; if not, the delivery waits."""
+        if delivery.kind == CLEARED:
+            return True  # what is over is over: nobody needs to be asked whether it still is
         try:
             answer = self._confirm(delivery.incident.id)
         except TimeoutError:
@@ -206,7 +204,8 @@ class Courier:
 
     def _accept(self, delivery: Delivery, outcome: Delivered) -> None:
         name = outcome.reference or "an earlier attempt had arrived"
-        log.info("%s: %s reported: %s", self.name, delivery.called, name)
+        word = "reported as over" if delivery.kind == CLEARED else "reported"
+        log.info("%s: %s %s: %s", self.name, delivery.called, word, name)
         self._accepted[delivery.id] = (self._wall(), outcome.reference)
         self._waits.pop(delivery.id, None)
         self._record()
@@ -217,11 +216,12 @@ class Courier:
         for delivery, (when, reference) in list(self._accepted.items()):
             self._ledger.delivered(delivery, when, reference)
             del self._accepted[delivery]
+            self._told()
 
     def _postpone(self, delivery: Delivery, outcome: Later) -> None:
         before = self._wait_of(delivery)
         failures = before.failures + 1
-        until = self._clock() + self._delay(failures, outcome.after)
+        until = self._clock() + delay(failures, outcome.after, self._chance())
         self._waits[delivery.id] = Wait(until, failures, outcome.reason, outcome.renew)
         if outcome.whole:
             self._whole(outcome)
@@ -230,10 +230,13 @@ class Courier:
             if outcome.reason != (before.reason or delivery.error):
                 log.warning("%s: %s is not reported yet: %s", self.name, delivery.called, outcome.reason)
         self._ledger.postponed(delivery.id, outcome.reason, outcome.uncertain)
+        if not outcome.whole and hopeless(delivery, failures):
+            log.warning("%s: %s is not told any more: %s", self.name, delivery.called, outcome.reason)
+            self._ledger.refused(delivery.id, self._wall(), outcome.reason)
 
     def _whole(self, failure: Later) -> None:
         self._failures += 1
-        self._resume_at = self._clock() + self._delay(self._failures, failure.after)
+        self._resume_at = self._clock() + delay(self._failures, failure.after, self._chance())
         if failure.reason != self._error and not self._stopping:
             log.warning("%s: nothing can be reported, it is tried again: %s", self.name, failure.reason)
         self._error = failure.reason
@@ -242,10 +245,6 @@ class Courier:
         if self._error is not None:
             log.info("%s: reports are taken again.", self.name)
         self._error, self._failures = None, 0
-
-    def _delay(self, failures: int, after: float | None) -> float:
-        own = min(FIRST_DELAY * 2.0 ** min(failures - 1, 16), LAST_DELAY)
-        return max(after or 0.0, own) * (1 + JITTER * self._chance())
 
     def _rest(self, owed: list[Delivery]) -> float:
         now = self._clock()

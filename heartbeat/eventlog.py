@@ -7,11 +7,13 @@ import logging
 import logging.handlers
 import os
 import queue
+import socket
 
 # Lines that may wait for a log that does not take them, as a stopped journald; further ones are dropped.
 WAITING_LINES = 1000
 IDENT = "masakari-qga"
 SYSLOG = "/dev/log"
+SYSLOG_WORD = "syslog"  # of log.to; anything else is a file's path
 # Seconds that our end waits for lines to be written.
 LAST_LINES = 1.0
 
@@ -48,7 +50,7 @@ def begin(to: str, level: str) -> None:
     written."""
     logging.raiseExceptions = False
     handler: logging.Handler
-    if to == "syslog":
+    if to == SYSLOG_WORD:
         handler = logging.handlers.SysLogHandler(SYSLOG, logging.handlers.SysLogHandler.LOG_DAEMON)
         handler.setFormatter(_OneLine(f"{IDENT}[{os.getpid()}]: %(message)s"))
     else:
@@ -60,6 +62,27 @@ def begin(to: str, level: str) -> None:
     # logging's own end waits for a handler that is in the middle of a line, for ever if nobody takes it.
     atexit.unregister(logging.shutdown)
     atexit.register(_end, lines)
+
+
+def unwritable(to: str) -> str:
+    """Why lines would not arrive there, as far as can be seen without writing one; "": they would."""
+    if to == SYSLOG_WORD:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with socket.socket(socket.AF_UNIX, kind) as log:
+                log.settimeout(2)
+                try:
+                    log.connect(SYSLOG)
+                except OSError as error:
+                    why = f"{SYSLOG}: {error.strerror or error}"
+                else:
+                    return ""
+        return why
+    place = to if os.path.exists(to) else os.path.dirname(to)
+    if os.path.isdir(to):
+        return "it is a directory"
+    if not os.path.exists(place):
+        return f"{place} is missing"
+    return "" if os.access(place, os.W_OK) else f"{place} is not writable"
 
 
 def _end(lines: queue.Queue[logging.LogRecord]) -> None:

@@ -9,6 +9,9 @@ from uuid import UUID
 
 from lxml import etree
 
+from heartbeat import instance
+from heartbeat.terms import NO_INSTANCE, Instance
+
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 # Nova's metadata are a few KiB; libvirt itself refuses messages above 32 MiB.
 XML_LIMIT = 4 << 20
@@ -36,6 +39,7 @@ class Guest(NamedTuple):
     balloon_period: seconds between two reports of the guest's balloon driver; 0 where it does not report.
     name: libvirt's domain name, for people only.
     on_crash: what libvirt does with it when its kernel says that it panicked, such as destroy, restart, preserve.
+    instance: what Nova wrote about it.
     """
 
     uuid: str
@@ -44,6 +48,7 @@ class Guest(NamedTuple):
     balloon_period: int
     vcpus: int
     on_crash: str = PRESERVE
+    instance: Instance = NO_INSTANCE
 
 
 def read(xml: str) -> Guest:
@@ -65,7 +70,8 @@ def read(xml: str) -> Guest:
     except ValueError:
         raise BadDomain("domain XML lacks a proper uuid, vcpu or balloon period") from None
     on_crash = root.findtext("on_crash", "destroy").strip()[:32]
-    return Guest(uuid, root.findtext("name", "")[:255], _channel(root), max(period, 0), vcpus, on_crash)
+    name = root.findtext("name", "")[:255]
+    return Guest(uuid, name, _channel(root), max(period, 0), vcpus, on_crash, instance.read(root))
 
 
 def _channel(root: etree._Element) -> Channel:

@@ -8,7 +8,7 @@ believed here is never more than what is on disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Callable
 
@@ -16,9 +16,12 @@ from heartbeat import transitions
 from heartbeat.alarm import NEVER, Alarms
 from heartbeat.budget import Budget
 from heartbeat.census import Census
+from heartbeat.choices import Choices
+from heartbeat.discrepancies import VERDICTS as DISCREPANCIES
+from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, SUSPENDED, Change, Incident, Open
-from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError
+from heartbeat.incident import RECOVER, SUSPENDED, Arm, Change, Close, Incident, Open
+from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
     Ask,
@@ -50,7 +53,8 @@ class Guests:
     """Every watch, by uuid.
 
     wall: gives UTC now in ISO 8601. ask, look: called with a uuid when the decision wants it. opened: called with each
-    new incident. recipients: action -> backends, read at every step. budget: how often a guest may be recovered.
+    new incident; closed: when one is over; answers: when a guest has first answered. recipients: action -> backends,
+    read at every step. budget: how often a guest may be recovered.
     """
 
     def __init__(
@@ -60,24 +64,28 @@ class Guests:
         ask: Callable[[str], None],
         look: Callable[[str], None],
         opened: Callable[[Incident], None],
-        recipients: Callable[[], Mapping[str, Sequence[str]]],
+        recipients: Callable[[], Recipients],
         budget: Budget,
+        closed: Callable[[], None] = lambda: None,
+        answers: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._wall, self._ask, self._look, self._opened = ledger, wall, ask, look, opened
-        self._recipients = recipients
+        self._recipients, self._closed, self._answers = recipients, closed, answers
         self.watches: dict[str, Watch] = {}
         self.trouble = ""  # why the ledger cannot be written, or ""
         self.broken = False  # and only a restart of the helper can help
         self.budget = budget
         self.manual: Sequence[ManualHold] = ()
+        self.choices = Choices()
         self._wakes = Alarms()
         self._writable_at = 0.0
         # The latest step of each kind that the ledger did not take: when to try it again, and of which incarnation.
         self._postponed: dict[tuple[str, type], tuple[float, str, Observation]] = {}
         # What an earlier life of ours knew of guests that have not been seen in this one yet.
         self._armed = ledger.armed()
-        self._incidents = {incident.uuid: incident for incident in ledger.open_incidents()}
+        self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in DISCREPANCIES}
         self._census = Census(self._incidents.values())
+        self.discrepancies = Discrepancies(ledger, wall, recipients, opened, closed, self.watches)
 
     def inventory(self, found: Mapping[str, Observation], now: float, fitness: Fitness, timing: Timing) -> None:
         """A complete list of libvirt's: whatever is not in it is gone."""
@@ -92,6 +100,8 @@ class Guests:
         watch = known or self._first(uuid, observation, now)
         if watch is None:
             return
+        described = observation.guest if isinstance(observation, Seen) else watch.guest
+        timing = self.choices.timing(uuid, described.instance, watch.armed, timing)
         try:
             after, effects = judge(watch, observation, now, fitness, timing)
             if effects and any(isinstance(effect, Open) for effect in effects):
@@ -134,11 +144,19 @@ class Guests:
         for incident in incidents:
             after = judge(after, Recorded(incident), now, fitness, timing)[0]
             self._opened(incident)
+        self._spread(changes)
         self._keep(uuid, known, after, fitness, timing)
         self._carry_out(after, effects)
         if isinstance(observation, Vanished):
             self._census.put(uuid, self.watches.pop(uuid), None)
+            self.choices.forget(uuid)
             self._wakes.drop(uuid)
+
+    def _spread(self, changes: Sequence[Change]) -> None:
+        if any(isinstance(change, Close) for change in changes):
+            self._closed()
+        if any(isinstance(change, Arm) for change in changes):
+            self._answers()
 
     def _carry_out(self, watch: Watch, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -185,7 +203,7 @@ class Guests:
 
     def failed(self) -> list[str]:
         """The uuids of guests with an open incident that asks for recovery, whether seen yet or not."""
-        return self._census.with_incident(RECOVER)
+        return self._with_incident(RECOVER)
 
     def _first(self, uuid: str, observation: Observation, now: float) -> Watch | None:
         """The watch of a guest that was not watched so far, with what the ledger remembers of this incarnation."""
@@ -228,7 +246,26 @@ class Guests:
 
     def suspended(self) -> list[str]:
         """The uuids of guests that failed again after too many recoveries: they need a human."""
-        return self._census.with_incident(SUSPENDED)
+        return self._with_incident(SUSPENDED)
+
+    def _with_incident(self, action: str) -> list[str]:
+        found, missed = self._census.with_incident(action), self.discrepancies.of(action)
+        return sorted({*found, *missed}) if missed else found
+
+    def reconsider(self, uuids: Iterable[str], now: float, fitness: Fitness, timing: Timing) -> list[str]:
+        """Choose their terms anew, since the settings or Nova's word are not what they were. Whose have changed."""
+        changed = []
+        for uuid in [uuid for uuid in uuids if uuid in self.watches]:
+            before = self.choices.forget(uuid)
+            if self.timing(uuid, timing) != before:
+                changed.append(uuid)
+                self.observe(uuid, Tick(), now, fitness, timing)
+        return changed
+
+    def timing(self, uuid: str, usual: Timing) -> Timing:
+        """What holds for one guest. usual: for those that are not known."""
+        watch = self.watches.get(uuid)
+        return self.choices.timing(uuid, watch.guest.instance, watch.armed, usual) if watch else usual
 
     def _keep(self, uuid: str, before: Watch | None, watch: Watch, fitness: Fitness, timing: Timing) -> None:
         self._census.put(uuid, before, watch)

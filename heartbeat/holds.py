@@ -13,9 +13,10 @@ JOB = "job"
 BUSY = "agent busy"
 DUMP = "crash dump"
 PAUSE = "paused"
+TASK = "task"
 
 # Seconds. A memory dump of a large guest or a backup may take an hour; a guest that shuts down, minutes.
-CEILINGS = {JOB: 3600.0, BUSY: 1800.0, DUMP: 900.0, PAUSE: 86400.0}
+CEILINGS = {JOB: 3600.0, TASK: 3600.0, BUSY: 1800.0, DUMP: 900.0, PAUSE: 86400.0}
 
 
 class Hold(NamedTuple):

@@ -14,12 +14,17 @@ AGENT_SILENT = "agent-silent"
 AGENT_DOWN = "agent-down"
 QEMU_STUCK = "qemu-stuck"
 NEVER_ANSWERED = "never-answered"
+# Of a guest that is not here, and of one that should not be, as Nova says: no word on how a guest is.
+MISSING = "missing"
+UNEXPECTED = "unexpected"
 
 RECOVER = "recover"  # reported so that Masakari's engine stops and starts the guest
 RECORD = "record"  # ledger, node attribute, log; nobody acts
 IGNORE = "ignore"
 OBSERVED = "observed"  # would have been recovered, if we did more than observe
 SUSPENDED = "suspended"  # would have been recovered, if that had not been tried too often: needs a human
+# Where several parties have a say, the most careful one holds: the first of these.
+CAREFUL = (IGNORE, RECORD, RECOVER)
 
 ACTIONS = {
     QEMU_DIED: RECOVER,
@@ -30,9 +35,11 @@ ACTIONS = {
     AGENT_DOWN: RECORD,
     QEMU_STUCK: RECORD,
     NEVER_ANSWERED: RECORD,
+    MISSING: RECORD,
+    UNEXPECTED: RECORD,
 }
 # What speaks against no guest, whatever an operator sets: never a reason to recover one.
-UNPROVEN = frozenset({AGENT_SILENT, AGENT_DOWN, QEMU_STUCK, NEVER_ANSWERED})
+UNPROVEN = frozenset({AGENT_SILENT, AGENT_DOWN, QEMU_STUCK, NEVER_ANSWERED, UNEXPECTED})
 # What libvirt said, in as many words: no silence has to be weighed.
 CERTAIN = frozenset({QEMU_DIED, PANICKED, IO_ERROR})
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from heartbeat.bookkeeping import armed, asked, closed, opened, void
 from heartbeat.database import Database, LedgerError
 from heartbeat.holdings import Holdings
 from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
+from heartbeat.outcomes import Outcomes
 from heartbeat.records import (
+    CLEARED,
     DELIVERED,
     EXPIRED,
+    FAILED,
     INCIDENT,
+    MAY_BE_ACTED_ON,
     MAY_HAVE_ARRIVED,
     MIGRATIONS,
     PENDING,
@@ -28,13 +33,20 @@ from heartbeat.records import (
     Attempt,
     Delivery,
     Fate,
+    Fruit,
     Past,
+    Recipient,
+    Recipients,
     bounded,
     fates,
+    fruit,
     history,
 )
 
-__all__ = ["DELIVERED", "PENDING", "AlreadyOpenError", "Attempt", "Delivery", "Ledger", "LedgerError"]
+__all__ = (
+    "CLEARED", "DELIVERED", "FAILED", "PENDING", "AlreadyOpenError", "Attempt", "Delivery", "Ledger", "LedgerError",
+    "Recipient", "Recipients",
+)  # fmt: skip
 
 # A closed incident goes when it is older than KEEP_DAYS and there are KEEP_NUMBER newer ones: a few MB at most stay.
 KEEP_DAYS, KEEP_NUMBER, PRUNE_STEP = 90, 10_000, 100
@@ -56,6 +68,8 @@ class Ledger:
         self._rows, self._transaction = self._database.rows, self._database.transaction
         holdings = Holdings(self._database)
         self.hold, self.release, self.holds = holdings.hold, holdings.release, holdings.holds
+        outcomes = Outcomes(self._database)
+        self.followed, self.learned, self.needing = outcomes.followed, outcomes.learned, outcomes.needing
 
     # The owner's side.
 
@@ -68,33 +82,32 @@ class Ledger:
         rows = self._rows(f"SELECT {INCIDENT} FROM incident INDEXED BY incident_open WHERE closed_at IS NULL")
         return [Incident(*row) for row in sorted(rows)]
 
-    def apply(self, changes: Sequence[Change], now: str, recipients: Mapping[str, Sequence[str]]) -> list[Incident]:
+    def apply(self, changes: Sequence[Change], now: str, recipients: Recipients) -> list[Incident]:
         """All the changes, or none, in one transaction. Returns the incidents that it opened.
 
-        now: UTC in ISO 8601. recipients: action -> names of the backends that are to be told of it.
+        now: UTC in ISO 8601. recipients: action -> the backends that are to be told of it. One that was, or may
+        have been, told of an incident that is closed owes it a second report if it clears.
         Raises AlreadyOpenError.
         """
-        opened = []
+        found = []
         with self._transaction() as connection:
             for change in changes:
                 if isinstance(change, Open):
-                    opened.append(_opened(connection, change, now, recipients.get(change.action, ())))
+                    found.append(_opened(connection, change, now, recipients.get(change.action, ())))
                 elif isinstance(change, Close):
-                    _close(connection, change, now)
+                    closed(connection, change, now)
                 elif isinstance(change, Arm):
-                    connection.execute("INSERT OR REPLACE INTO armed VALUES (?, ?)", change)
+                    armed(connection, change)
                 elif isinstance(change, Forget):
                     connection.execute("DELETE FROM armed WHERE uuid = ?", change)
             if any(isinstance(change, Close) for change in changes):
                 _prune(connection, now)
-        return opened
+        return found
 
     def deliveries(self, incidents: Iterable[int]) -> dict[int, dict[str, str]]:
-        """Incident id -> backend -> status."""
-        found: dict[int, dict[str, str]] = {}
-        for incident in incidents:
-            found[incident] = dict(self._rows("SELECT backend, status FROM delivery WHERE incident_id = ?", incident))
-        return found
+        """Incident id -> backend -> status of the report that the guest has failed."""
+        query = "SELECT backend, status FROM delivery WHERE incident_id = ? AND kind = ?"
+        return {incident: dict(self._rows(query, incident, FAILED)) for incident in incidents}
 
     def counts(self, backend: str) -> dict[str, int]:
         """Status -> number of this backend's deliveries, of all that the ledger still holds."""
@@ -108,13 +121,17 @@ class Ledger:
         """What has become of one incident's reports."""
         return fates(self._rows, incident)
 
+    def fruit(self, incident: int) -> Fruit | None:
+        """What has become of one incident's recovery."""
+        return fruit(self._rows, incident)
+
     # Budgets. A time that lies in the future, because the clock went back since, is later than any `since`: it counts.
 
     def recoveries(self, uuid: str, since: str) -> int:
         """How often this guest's recovery was asked for since then; not those that were called off in time."""
         return int(self._rows(
             "SELECT count(*) FROM incident WHERE uuid = ? AND action = ? AND opened >= ? AND (closed_at IS NULL OR"
-            f" EXISTS (SELECT 1 FROM delivery WHERE incident_id = incident.id AND {MAY_HAVE_ARRIVED}))",
+            f" EXISTS (SELECT 1 FROM delivery WHERE incident_id = incident.id AND {MAY_BE_ACTED_ON}))",
             uuid, RECOVER, since,
         )[0][0])  # fmt: skip
 
@@ -122,7 +139,7 @@ class Ledger:
         """How many recoveries that were reported since then, perhaps, are not over yet. besides: not this incident."""
         return int(self._rows(
             "SELECT count(*) FROM incident WHERE closed_at IS NULL AND action = ? AND id != ? AND EXISTS (SELECT 1 FROM"
-            f" delivery WHERE incident_id = incident.id AND {MAY_HAVE_ARRIVED} AND"
+            f" delivery WHERE incident_id = incident.id AND {MAY_BE_ACTED_ON} AND"
             " coalesce(finished, generated_time) >= ?)",
             RECOVER, besides, since,
         )[0][0])  # fmt: skip
@@ -132,22 +149,26 @@ class Ledger:
     def pending(self, backend: str) -> list[Delivery]:
         """What this backend still owes, oldest first, at most PENDING_LIMIT."""
         rows = self._rows(
-            f"SELECT delivery.id, generated_time, attempts, error, {INCIDENT} FROM delivery"
-            " JOIN incident ON incident.id = incident_id WHERE backend = ? AND status = ? AND closed_at IS NULL"
-            " ORDER BY delivery.id LIMIT ?", backend, PENDING, PENDING_LIMIT,
-        )
-        return [Delivery(row[0], Incident(*row[4:]), *row[1:4]) for row in rows]
+            "SELECT delivery.id, generated_time, attempts, error, kind, coalesce(closed_at, ''),"
+            f" coalesce(closed_why, ''), told_outcome, {INCIDENT} FROM delivery JOIN incident ON"
+            " incident.id = incident_id WHERE backend = ? AND status = ? AND (closed_at IS NULL OR kind = ?)"
+            " ORDER BY delivery.id LIMIT ?",
+            backend, PENDING, CLEARED, PENDING_LIMIT,
+        )  # fmt: skip
+        return [Delivery(row[0], Incident(*row[8:]), *row[1:8]) for row in rows]
 
     def attempt(self, delivery: int) -> Attempt | None:
-        """Marks, before it is made, that an attempt is made. None: nothing is owed any more, the incident is closed."""
+        """Marks, before it is made, that an attempt is made. None: nothing is owed any more: the incident is closed, or
+        the failure that is over was surely never told."""
         with self._transaction() as connection:
             row = connection.execute(
-                "SELECT attempts + 1, generated_time, uncertain OR sending, uuid, backend FROM delivery"
-                " JOIN incident ON incident.id = incident_id WHERE delivery.id = ? AND status = ?", (delivery, PENDING),
+                "SELECT attempts + 1, generated_time, uncertain OR sending, uuid, action, backend, kind, incident_id"
+                " FROM delivery JOIN incident ON incident.id = incident_id WHERE delivery.id = ? AND status = ?",
+                (delivery, PENDING),
             ).fetchone()
-            if row is None:
+            if row is None or (row[6] == CLEARED and void(connection, delivery, row[7], row[5])):
                 return None
-            number, generated_time, uncertain, uuid, backend = row
+            number, generated_time, uncertain, uuid, action, backend = row[:6]
             connection.execute(
                 "UPDATE delivery SET attempts = ?, sending = 1, uncertain = ? WHERE id = ?",
                 (number, uncertain, delivery),
@@ -155,10 +176,15 @@ class Ledger:
             previous = connection.execute(
                 # CROSS: from the guest's incidents to their deliveries, never through all deliveries of a backend.
                 "SELECT max(generated_time) FROM incident CROSS JOIN delivery ON incident.id = incident_id"
-                f" WHERE uuid = ? AND backend = ? AND delivery.id != ? AND {MAY_HAVE_ARRIVED}",
-                (uuid, backend, delivery),
+                f" WHERE uuid = ? AND action = ? AND backend = ? AND kind = ? AND delivery.id != ? AND"
+                f" {MAY_HAVE_ARRIVED}",
+                (uuid, action, backend, FAILED, delivery),
             ).fetchone()[0]
         return Attempt(number, generated_time, bool(uncertain), previous or "")
+
+    def expired(self, delivery: int, now: str) -> None:
+        """It does not matter any more."""
+        self._finish(delivery, EXPIRED, (PENDING,), now)
 
     def delivered(self, delivery: int, now: str, reference: str) -> None:
         """It was accepted; reference: the backend's name for it. Holds also when the incident was closed meanwhile."""
@@ -194,33 +220,18 @@ class Ledger:
                 f" WHERE id = ? AND status IN ({marks})",
                 (status, now, bounded(error, 500), bounded(reference, 64), delivery, *before),
             )
+            if status == DELIVERED:
+                row = connection.execute("SELECT incident_id FROM delivery WHERE id = ?", (delivery,)).fetchone()
+                asked(connection, row[0], now)
 
 
-def _opened(connection: sqlite3.Connection, change: Open, now: str, backends: Sequence[str]) -> Incident:
-    name, evidence = bounded(change.name, 255), bounded(change.evidence, 4096)
-    values = (change.uuid, name, change.incarnation, change.verdict, change.action, now, evidence)
+def _opened(
+    connection: sqlite3.Connection, change: Open, now: str, backends: Sequence[str | Recipient]
+) -> Incident:
     try:
-        row = connection.execute("INSERT INTO incident VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", values)
+        return opened(connection, change, now, backends)
     except sqlite3.IntegrityError as error:
         raise AlreadyOpenError(f"{change.verdict} of guest {change.uuid}, incarnation {change.incarnation}") from error
-    number = row.lastrowid
-    assert number is not None
-    connection.executemany(
-        "INSERT INTO delivery (incident_id, backend, status, generated_time) VALUES (?, ?, ?, ?)",
-        [(number, backend, PENDING, now) for backend in backends],
-    )
-    return Incident(number, *values)
-
-
-def _close(connection: sqlite3.Connection, change: Close, now: str) -> None:
-    connection.execute(
-        "UPDATE incident SET closed_at = ?, closed_why = ? WHERE id = ? AND closed_at IS NULL",
-        (now, bounded(change.why, 500), change.id),
-    )
-    connection.execute(
-        "UPDATE delivery SET status = ?, finished = ? WHERE incident_id = ? AND status = ?",
-        (EXPIRED, now, change.id, PENDING),
-    )
 
 
 def _prune(connection: sqlite3.Connection, now: str) -> None:

@@ -5,8 +5,21 @@ from __future__ import annotations
 from heartbeat import holds
 from heartbeat.conclusion import Step, opened
 from heartbeat.guest import PRESERVE, Channel
-from heartbeat.holds import DUMP, GRACE, PAUSE
-from heartbeat.incident import CERTAIN, IGNORE, IO_ERROR, PANICKED, QEMU_DIED, RECORD, RECOVER, Close, Forget
+from heartbeat.holds import DUMP, GRACE, PAUSE, TASK
+from heartbeat.incident import (
+    CERTAIN,
+    IGNORE,
+    IO_ERROR,
+    OBSERVED,
+    PANICKED,
+    QEMU_DIED,
+    RECORD,
+    RECOVER,
+    SUSPENDED,
+    Close,
+    Forget,
+    Open,
+)
 from heartbeat.observation import (
     Ask,
     ChannelChanged,
@@ -20,6 +33,8 @@ from heartbeat.observation import (
     Resumed,
     Seen,
     Stopped,
+    Tasked,
+    Unrecovered,
     Vanished,
 )
 from heartbeat.suspicion import unreachable
@@ -36,6 +51,7 @@ from heartbeat.watch import (
     Watch,
     calm,
     rest,
+    stands,
 )
 
 
@@ -171,8 +187,26 @@ def vanished(watch: Watch, _: Vanished, now: float, fitness: Fitness, timing: Ti
     return calm(gone, STOPPED, "gone from this node"), effects
 
 
+def tasked(watch: Watch, it: Tasked, now: float, fitness: Fitness, timing: Timing) -> Step:
+    """A guest that Nova is working on may be stopped, moved or rebuilt at any moment: its silence is expected."""
+    if not it.task or watch.state == STOPPED:
+        return watch._replace(holds=holds.end(watch.holds, TASK)), []
+    return watch._replace(holds=holds.begin(watch.holds, TASK, f"Nova is at it: {it.task}", now)), []
+
+
 def recorded(watch: Watch, it: Recorded, now: float, fitness: Fitness, timing: Timing) -> Step:
     return watch._replace(incident=it.incident), []
+
+
+def unrecovered(watch: Watch, it: Unrecovered, now: float, fitness: Fitness, timing: Timing) -> Step:
+    """What still fails is reported anew, as long as the budget lasts; then it needs a human. What it rests on has been
+    judged, and the courier looks again."""
+    old = watch.incident
+    if old is None or old.action != RECOVER or stands(watch, it.incident, fitness) != "stands":
+        return watch, []
+    action = OBSERVED if timing.observe else SUSPENDED if fitness.spent else RECOVER
+    anew = Open(old.uuid, old.name, old.incarnation, old.verdict, action, old.evidence)
+    return watch._replace(incident=None), [Close(old.id, it.why), anew]
 
 
 def gapped(watch: Watch, it: Gap, now: float, fitness: Fitness, timing: Timing) -> Step:

@@ -1,9 +1,10 @@
-"""What the owner loop finds in its queue about the hypervisor."""
+"""What the owner loop finds in its queue: what libvirt says, and what Nova says."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Union
 
+from heartbeat.expectation import Answer
 from heartbeat.observation import Observation
 
 
@@ -30,4 +31,16 @@ class LinkDown(NamedTuple):
     why: str
 
 
-Message = Union[About, Inventory, LinkUp, LinkDown]
+class Heard(NamedTuple):
+    """Nova has answered."""
+
+    answer: Answer
+
+
+class Unheard(NamedTuple):
+    """Nova has not answered, or nothing that can be relied on. why: for people."""
+
+    why: str
+
+
+Message = Union[About, Inventory, LinkUp, LinkDown, Heard, Unheard]

@@ -94,10 +94,24 @@ class Vanished(NamedTuple):
     """The guest is not defined on this node any more."""
 
 
+class Tasked(NamedTuple):
+    """What Nova is doing with the guest, in its own word; "" for nothing any more."""
+
+    task: str
+
+
 class Recorded(NamedTuple):
     """The ledger holds this incident now."""
 
     incident: Incident
+
+
+class Unrecovered(NamedTuple):
+    """The recovery that was asked for because of this incident came to nothing, and nobody is at it any more. why: for
+    people."""
+
+    incident: int
+    why: str
 
 
 class Gap(NamedTuple):
@@ -130,6 +144,6 @@ class Warn(NamedTuple):
 
 Observation = Union[
     Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
-    Recorded, Gap, Tick,
+    Recorded, Gap, Tick, Tasked, Unrecovered,
 ]
 Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 
+from heartbeat import plugins
+
 Value = Union[str, int, float, bool, "tuple[str, ...]"]
 
 
@@ -21,7 +23,8 @@ class BadValue(ValueError):
 class Option:
     """One option.
 
-    kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated) or path (absolute).
+    kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated), backends (such a
+    list, of ours and of those that others have installed) or path (absolute).
     low, high: inclusive bounds of a number. choices: permitted words of a choice or a list.
     parameter: its name as an OCF parameter, or "" where it belongs in the file only.
     secret: never printed by anything.
@@ -113,6 +116,15 @@ def _list(option: Option, text: str) -> tuple[str, ...]:
     return words
 
 
+def _backends(option: Option, text: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    for word in words:
+        why = plugins.objection(word)
+        if why:
+            raise BadValue(option, word, why)
+    return words
+
+
 def _path(option: Option, text: str) -> str:
     if text and not text.startswith("/"):
         raise BadValue(option, text, "give an absolute path")
@@ -139,6 +151,7 @@ _PARSERS: dict[str, Callable[[Option, str], Value]] = {
     "boolean": _boolean,
     "choice": _choice,
     "list": _list,
+    "backends": _backends,
     "path": _path,
     "hostname": _hostname,
 }

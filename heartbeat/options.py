@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from heartbeat.addressees import ADDRESSEES, BACKENDS
 from heartbeat.option import Option
+from heartbeat.terms import SENSITIVITIES
 
 STATE_DIRECTORY = "/var/lib/masakari-qga"
-BACKENDS = ("masakari", "attributes")
-SENSITIVITIES = ("high", "medium", "low")
+
+__all__ = ("BACKENDS", "OPTIONS", "STATE_DIRECTORY")
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -60,6 +62,20 @@ OPTIONS: tuple[Option, ...] = (
         " missed.",
     ),
     Option(
+        "watch", "guests", "choice", "all", choices=("all", "opt-in"), reloadable=True,
+        reason="Who is watched: all guests of this host, or only those that opt in by their flavor's name, an extra"
+        " spec or image property masakari:qga = yes, or the server's metadata (see [nova]). See docs/opt-in.rst.",
+    ),
+    Option(
+        "watch", "flavors", "list", (), reloadable=True,
+        reason="Names of flavors whose guests opt in, or patterns of them such as ha.*, separated by commas.",
+    ),
+    Option(
+        "watch", "action", "choice", "recover", choices=("recover", "record", "ignore"), reloadable=True,
+        reason="The most that any verdict causes on a guest whose flavor says nothing. A flavor's extra spec"
+        " masakari:qga_action may say more, up to [verdicts] and [events], or less; an image or a server only less.",
+    ),
+    Option(
         "budget", "recoveries", "integer", 3, low=1, high=1000, reloadable=True,
         reason="Recoveries of one guest within the window; after them it needs a human and is only recorded. A guest"
         " that recoveries do not help gets no more of them.",
@@ -72,6 +88,13 @@ OPTIONS: tuple[Option, ...] = (
         "budget", "in_flight", "integer", 50, low=1, high=1000, reloadable=True,
         reason="Recoveries of guests of this host that may be under way at once; the reports of further ones wait."
         " Masakari itself recovers the guests of one host one after the other.",
+    ),
+    Option(
+        "budget", "deadline", "integer", 600, unit="s", low=10, high=86400, reloadable=True,
+        reason="Seconds within which a recovery that was asked for should have come to something, from when its turn"
+        " comes; then the guest counts as not recovered. One that still fails, and that Masakari has given up, is"
+        " reported again, as long as recoveries are left. Masakari may take 180 s to stop a guest, 60 s to start it,"
+        " and makes a second attempt; less than what it takes means a second stop.",
     ),
     Option(
         "breaker", "share", "integer", 30, unit="%", low=1, high=100, reloadable=True,
@@ -104,52 +127,42 @@ OPTIONS: tuple[Option, ...] = (
         " disk pressure) above which no guest is judged. Each point stretches all times of silence by one more.",
     ),
     Option(
+        "nova", "enabled", "boolean", False, reloadable=True,
+        reason="Ask Nova once in each interval what it expects of this host, for metadata that opt in, for guests that"
+        " it is working on, and for those that are missing here or should not be. docs/nova.rst has it all.",
+    ),
+    Option(
+        "nova", "interval", "integer", 60, unit="s", low=30, high=240, reloadable=True,
+        reason="Seconds between two rounds, each a bit earlier or later, so that a thousand hosts do not ask at once.",
+    ),
+    Option(
+        "nova", "dwell", "integer", 300, unit="s", low=120, high=86400, reloadable=True,
+        reason="Seconds that Nova and libvirt must disagree about a guest, both answering all along, before it counts.",
+    ),
+    Option(
+        "nova", "metadata", "string", "HA_Enabled", reloadable=True,
+        reason="The server's metadata key that opts in with a value such as True. The same as Masakari's"
+        " [instance_failure] ha_enabled_instance_metadata_key.",
+    ),
+    Option(
+        "nova", "endpoint", "string", "", reloadable=True,
+        reason="Nova's address, if the catalogue's (compute) is not to be used. The user, Keystone and cafile are those"
+        " of [masakari]; he needs the role admin.",
+    ),
+    Option("nova", "region", "string", "", reloadable=True, reason="Nova's region. Empty: that of [masakari]."),
+    Option(
+        "nova", "interface", "choice", "same", choices=("same", "public", "internal", "admin"), reloadable=True,
+        reason="Which of Nova's endpoints in the catalogue is used; same: as for Masakari.",
+    ),
+    Option(
+        "nova", "timeout", "integer", 15, unit="s", low=1, high=60, reloadable=True,
+        reason="Seconds that one request may take.",
+    ),
+    Option(
         "libvirt", "connection_uri", "string", "qemu:///system",
         reason="libvirt's address. It must be of this host: witnesses are read from /proc.",
     ),
-    Option(
-        "report", "backends", "list", BACKENDS, choices=BACKENDS, reloadable=True, parameter="backends",
-        reason="Who is told of a failed guest.",
-    ),
-    Option(
-        "report", "hostname", "hostname", "", reloadable=True, parameter="hostname",
-        reason="This compute node's name in Masakari, which is Nova's name for it. Empty: [DEFAULT] host of nova.conf,"
-        " or else the host name.",
-    ),
-    Option(
-        "masakari", "credentials", "path", "/etc/masakarimonitors/masakarimonitors.conf",
-        reason="An existing masakarimonitors.conf. Its [api] section is used where auth_url is empty here, and its"
-        " guest_monitoring_* values where this file does not set their counterparts. It need not exist.",
-    ),
-    Option(
-        "masakari", "auth_url", "string", "",
-        reason="Keystone's address, for example https://keystone.example:5000/v3.",
-    ),
-    Option(
-        "masakari", "username", "string", "",
-        reason="A user with the role admin on project_name: Masakari asks for it.",
-    ),
-    Option(
-        "masakari", "password", "string", "", secret=True,
-        reason="The user's password. This is why the file is 0640.",
-    ),
-    Option("masakari", "project_name", "string", "service", reason="The project to which the token is scoped."),
-    Option("masakari", "user_domain_name", "string", "Default", reason="Keystone domain of the user."),
-    Option("masakari", "project_domain_name", "string", "Default", reason="Keystone domain of the project."),
-    Option(
-        "masakari", "region", "string", "",
-        reason="Region whose endpoint is used. Empty: the catalogue's only one.",
-    ),
-    Option(
-        "masakari", "interface", "choice", "public", choices=("public", "internal", "admin"),
-        reason="Which of Masakari's endpoints in the catalogue is used.",
-    ),
-    Option("masakari", "endpoint", "string", "", reason="Masakari's address, if the catalogue's is not to be used."),
-    Option("masakari", "cafile", "path", "", reason="CA certificates for Keystone and Masakari. Empty: the system's."),
-    Option(
-        "masakari", "timeout", "integer", 15, unit="s", low=6, high=120, reloadable=True,
-        reason="Seconds that one request may take. Masakari itself may sleep 5 s before it stores a notification.",
-    ),
+    *ADDRESSEES,
     Option(
         "attributes", "dampening", "integer", 1, unit="s", low=0, high=60, reloadable=True,
         reason="Seconds that the cluster collects changes of our node attributes before it writes them, so that a"

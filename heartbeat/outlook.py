@@ -12,7 +12,9 @@ from heartbeat.holds import GRACE
 from heartbeat.incident import HUNG, IGNORE, OBSERVED, RECORD, RECOVER, SUSPENDED, Incident
 from heartbeat.manual import ManualHold
 from heartbeat.records import PENDING, Fate
+from heartbeat.terms import Terms
 from heartbeat.watch import (
+    EXEMPT,
     HEALTHY,
     SUSPECT,
     UNKNOWN,
@@ -35,7 +37,8 @@ class Case(NamedTuple):
 
     date: monotonic seconds as UTC in ISO 8601. asked_at: when it is asked next, NEVER if it is not.
     manual: the holds by hand that concern it. used: the recoveries it has had within
-    the budget's window. fates: of the open incident's reports.
+    the budget's window. fates: of the open incident's reports. timing, terms: this guest's. nova: its word, for people.
+    recovery: how it stands with the last one that was asked for, "" if that is over.
     """
 
     watch: Watch
@@ -48,6 +51,9 @@ class Case(NamedTuple):
     budget: Budget
     used: int
     fates: Sequence[Fate]
+    terms: Terms | None = None
+    nova: str = ""
+    recovery: str = ""
 
 
 def rule(case: Case) -> str:
@@ -76,6 +82,7 @@ _RULES = {
     UNMONITORED: "without an agent channel nothing tells its silence from its rest",
     WAITING: "its silence means nothing until it has answered once since it was started",
     HEALTHY: "a guest that answers needs no witness",
+    EXEMPT: "a guest that is not watched is not asked, and nothing is concluded of it",
 }
 
 

@@ -6,25 +6,30 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Callable
 
 from heartbeat.budget import Budget, flights_since
 from heartbeat.condition import Condition, Limits
+from heartbeat.discrepancies import Limits as NovaLimits
+from heartbeat.expectation import Question
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
-from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER
+from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
-from heartbeat.message import About, Inventory, LinkDown, Message
-from heartbeat.observation import Answered, Asked, Gap, Observation
+from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Unheard
+from heartbeat.observation import Answered, Asked, Gap, Observation, Unrecovered
 from heartbeat.patience import answer_limit
+from heartbeat.policy import Policy
 from heartbeat.pressure import Pressure
 from heartbeat.pressure import read as read_pressure
 from heartbeat.probe import Answer
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
-from heartbeat.watch import UNKNOWN, Fitness, Timing, Watch, stands
+from heartbeat.watch import EXEMPT, UNKNOWN, Fitness, Timing, Watch, stands
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +89,7 @@ class Owner:
         self.schedule = Schedule(timing.interval, QUESTIONS, AGAIN)
         self.guests = Guests(
             ledger, wall, self._ask_soon, self.hypervisor.look,
-            lambda _: reporting.wake(), reporting.recipients, budget,
+            lambda _: reporting.wake(), reporting.recipients, budget, reporting.wake, reporting.look_again,
         )
         self.condition = Condition(limits, pressure)
         self.held = ""  # why the cluster wants no recovery on this node, or ""
@@ -94,10 +99,19 @@ class Owner:
         self.link = "not connected yet"  # why libvirt cannot be reached, or ""
         self.link_since = clock()
         self.progress = clock()
+        self.intentions = Intentions(self.guests, self._plan, self.fitness_of, timing)
 
     @property
     def fitness(self) -> Fitness:
         return self.condition.fitness(self.link, self.held)
+
+    def post(self, message: Message) -> None:
+        """From any thread: something to be handled in the loop."""
+        self._queue.put(message)
+
+    def question(self) -> Question | None:
+        """What Nova is to be asked now, None for nothing. In the loop only."""
+        return self.guests.discrepancies.question(self._clock())
 
     def fitness_of(self, uuid: str) -> Fitness:
         """Whether this guest can be judged and recovered now. In the loop only."""
@@ -113,19 +127,34 @@ class Owner:
             raise call.error
         return call.result
 
-    def confirm(self, incident: int) -> str:
-        """From a courier, right before a report: "stands", "not-now" or "gone"."""
+    def confirm(self, incident: int, acts: bool = True) -> str:
+        """From a courier, right before a report: "stands", "not-now" or "gone". acts: whoever is told may recover the
+        guest, so what keeps a recovery back keeps the report back."""
 
         def answer() -> str:
             if self.guests.awaited(incident):
                 return "not-now"
-            watch = self.guests.holding(incident)
-            if watch is None:
+            watch, differences = self.guests.holding(incident), self.guests.discrepancies
+            found = watch.incident if watch else differences.holding(incident)
+            if found is None:
                 return "gone"
-            word = stands(watch, incident, self.fitness_of(watch.guest.uuid))
-            return "not-now" if word == "stands" and (self.timing.observe or self._crowded(incident)) else word
+            fitness = self.fitness_of(found.uuid)
+            fitness = fitness if acts else fitness._replace(held="")
+            word = stands(watch, incident, fitness) if watch else differences.stands(found, self._clock(), fitness)
+            recovery = acts and word == "stands" and found.action == RECOVER
+            return "not-now" if recovery and (self.timing.observe or self._crowded(incident)) else word
 
         return str(self.call(answer))
+
+    def here(self, uuids: Sequence[str]) -> dict[str, bool | None]:
+        """From the follower: which guests this node has, running or not; None where libvirt cannot say."""
+        present = self.guests.discrepancies.attendance.here
+        return dict(self.call(lambda: {uuid: present(uuid) for uuid in uuids}))
+
+    def again(self, uuid: str, incident: int, why: str) -> None:
+        """From the follower: the recovery because of this incident came to nothing."""
+        seen = Unrecovered(incident, why)
+        self.call(lambda: self.guests.observe(uuid, seen, self._clock(), self.fitness, self.timing))
 
     def _crowded(self, incident: int) -> bool:
         """Whether so many recoveries of this node are under way that a further one has to wait."""
@@ -176,6 +205,7 @@ class Owner:
                 turned = now // TURN * TURN  # with the questions, which are put then: one waking, not two
                 self.hypervisor.expire()
                 self._look_at_the_node(now)
+                self.intentions.compare(now, self.link)
                 every_turn()
             self._reporting.show(self.guests, self.link, self.condition, self.held)
 
@@ -184,6 +214,11 @@ class Owner:
         self.timing, self.schedule.interval = timing, timing.interval
         self.condition.limits, self.guests.budget = limits, budget
         self.hypervisor.resync(resync)
+
+    def govern(self, policy: Policy, nova: NovaLimits | None) -> None:
+        """See Intentions. In the loop, or before it runs."""
+        self.timing, self.schedule.interval = policy.timing, policy.timing.interval
+        self.intentions.govern(policy, nova, self._clock())
 
     def _look_at_ourselves(self) -> None:
         """If we, or the whole host, did not run for a while, what guests did meanwhile counts against nobody."""
@@ -222,15 +257,21 @@ class Owner:
                 silent = message.observation.answer is Answer.SILENT
                 self.schedule.returned(message.uuid, now, silent, ROUNDS if watch and watch.state in SILENT else 1)
             self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
+            self.guests.discrepancies.attendance.observe(message.uuid, message.observation)
             self._plan(message.uuid, now)
         elif isinstance(message, Inventory):
             self._linked("", now)
             known = set(self.guests.watches)
             self.guests.inventory(message.guests, now, self.fitness, self.timing)
+            self.guests.discrepancies.inventory(message.guests, now)
             for uuid in known | message.guests.keys():
                 self._plan(uuid, now)
         elif isinstance(message, LinkDown):
             self._linked(message.why, now)
+        elif isinstance(message, Heard):
+            self.intentions.heard(message.answer, now)
+        elif isinstance(message, Unheard):
+            self.intentions.unheard(message.why, now)
         elif isinstance(message, Call):
             try:
                 message.result = message.function()
@@ -246,6 +287,7 @@ class Owner:
             else:
                 log.warning("libvirt cannot be reached, so no guest is judged: %s", why)
                 self.guests.all(Gap(f"libvirt: {why}", True), now, Fitness(False, why), self.timing)
+                self.guests.discrepancies.blind()
                 for uuid in self.guests.watches:
                     self._plan(uuid, now)
         self.link = why
@@ -253,6 +295,7 @@ class Owner:
     def _plan(self, uuid: str, now: float) -> None:
         watch = self.guests.watches.get(uuid)
         if watch and _askable(watch):
+            self.schedule.pace(uuid, self.guests.timing(uuid, self.timing).interval)
             self.schedule.add(uuid, now)
         else:
             self.schedule.remove(uuid)
@@ -264,7 +307,8 @@ class Owner:
                 return
             self.guests.observe(uuid, Asked(), now, self.fitness, self.timing)
             watch = self.guests.watches[uuid]
-            limit = answer_limit(watch.answers, watch.silences > 0, self.timing.timeout, self.fitness.stretch)
+            most = self.guests.timing(uuid, self.timing).timeout
+            limit = answer_limit(watch.answers, watch.silences > 0, most, self.fitness.stretch)
             self.hypervisor.ask(uuid, now, limit)
 
     def _ask_soon(self, uuid: str) -> None:
@@ -278,4 +322,5 @@ def _usual(observation: Observation) -> bool:
 def _askable(watch: Watch) -> bool:
     """A guest whose channel is known to be closed is not asked: each such question is an error line in libvirt's
     log."""
-    return watch.running and watch.state != UNKNOWN and watch.guest.channel in (Channel.OPEN, Channel.UNKNOWN)
+    reachable = watch.guest.channel in (Channel.OPEN, Channel.UNKNOWN)
+    return reachable and watch.running and watch.state not in (UNKNOWN, EXEMPT)

@@ -1,4 +1,4 @@
-"""From the configuration to what an operator decides about guests."""
+"""From the configuration to what an operator decides about guests: of all of them, and of each."""
 
 from __future__ import annotations
 
@@ -6,15 +6,48 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from heartbeat.budget import Budget
-from heartbeat.conclusion import CAREFUL
 from heartbeat.condition import Limits
 from heartbeat.happenings import EVENTS, Happening
-from heartbeat.settings import VERDICTS
+from heartbeat.incident import CAREFUL
+from heartbeat.settings import PRESETS, VERDICTS
+from heartbeat.terms import Consent, Instance, Rules, Terms, terms
 from heartbeat.watch import Timing
 
 if TYPE_CHECKING:
     from heartbeat.configuration import Configuration
 
+_TIMES = ("interval", "timeout", "silence", "agent_down", "io_error", "boot", "grace")
+
+
+class Policy:
+    """What the configuration decides about guests. Never changed: a reload makes a new one.
+
+    timing: of a guest whose flavor, image and metadata say nothing, where none has to opt in.
+    """
+
+    def __init__(self, config: Configuration) -> None:
+        self._config = config
+        self.rules = Rules(
+            opt_in=config.text("watch.guests") == "opt-in",
+            flavors=config.words("watch.flavors"),
+            sensitivity=config.text("watch.sensitivity"),
+            action=config.text("watch.action"),
+            api=bool(config["nova.enabled"]),
+        )
+        # Few guests differ from each other in their terms, so nearly all of them share what these say.
+        self._timings: dict[tuple[str, str, str], Timing] = {}
+        self.timing = self._timing(Terms("", self.rules.sensitivity, self.rules.action))
+
+    def of(self, instance: Instance, consent: Consent | None = None, before: bool = False) -> tuple[Terms, Timing]:
+        """The terms of one guest. See heartbeat.terms for the arguments."""
+        found = terms(instance, consent, self.rules, before)
+        return found, self._timing(found)
+
+    def _timing(self, it: Terms) -> Timing:
+        key = (it.exempt, it.sensitivity, it.action)
+        if key not in self._timings:
+            self._timings[key] = _timing(self._config, it)
+        return self._timings[key]
 
 
 def limits(config: Configuration) -> Limits:
@@ -35,23 +68,33 @@ def budget(config: Configuration) -> Budget:
 
 
 def policy(config: Configuration) -> Timing:
-    """What [watch], [verdicts] and [events] say, as the decision takes it."""
-    actions = {verdict: config.text(f"verdicts.{verdict}") for verdict, *_ in VERDICTS}
+    """What [watch], [verdicts] and [events] say of a guest that says nothing, as the decision takes it."""
+    return Policy(config).timing
+
+
+def _timing(config: Configuration, it: Terms) -> Timing:
+    def least(*actions: str) -> str:
+        return min(*actions, it.action, key=CAREFUL.index)
+
+    actions = {verdict: least(config.text(f"verdicts.{verdict}")) for verdict, *_ in VERDICTS}
 
     def action(event: Happening) -> str:
         """An event whose verdict is in [verdicts] as well causes the weaker of the two."""
         own = config.text(f"events.{event.name}")
-        return min(own, actions.get(event.verdict, own), key=CAREFUL.index)
+        return least(own, actions.get(event.verdict, own))
 
     return Timing(
-        interval=config.number("watch.interval"),
-        timeout=config.number("watch.timeout"),
-        silence=config.number("watch.silence"),
-        agent_down=config.number("watch.agent_down"),
-        io_error=config.number("watch.io_error"),
-        boot=config.number("watch.boot"),
-        grace=config.number("watch.grace"),
+        **{name: _seconds(config, f"watch.{name}", it.sensitivity) for name in _TIMES},
         actions=MappingProxyType(actions),
         events=MappingProxyType({event.name: (event.verdict, action(event)) for event in EVENTS}),
         observe=config.text("watch.mode") == "observe",
+        exempt=it.exempt,
     )
+
+
+def _seconds(config: Configuration, key: str, sensitivity: str) -> float:
+    """A time that the operator has set himself wins over every sensitivity, as it does over his own."""
+    of_preset = config.origins[key] == "default" or config.origins[key].startswith("preset ")
+    value = PRESETS[sensitivity][key] if of_preset else config[key]
+    assert isinstance(value, (int, float)), key
+    return value

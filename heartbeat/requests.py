@@ -17,12 +17,14 @@ from heartbeat.budget import Budget
 from heartbeat.control import Handler, Refused
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ALL, ManualHold, concerning
+from heartbeat.outcome import told
 from heartbeat.outlook import Case
 from heartbeat.owner import Owner
 from heartbeat.records import listed
 from heartbeat.reporting import Reporting
 from heartbeat.settings import plain
-from heartbeat.watch import Fitness, Watch
+from heartbeat.terms import Terms
+from heartbeat.watch import Fitness, Timing, Watch
 from heartbeat.why import explain
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,14 @@ class Node(NamedTuple):
     wall: Callable[[], str]
 
 
+class Standing(NamedTuple):
+    """What holds for one guest. word: Nova's, for people."""
+
+    timing: Timing
+    terms: Terms | None
+    word: str
+
+
 def handlers(owner: Owner, ledger: Ledger, reporting: Reporting, node: Node) -> dict[str, Handler]:
     """The handlers of these requests, by the word in `do`."""
     desk = Desk(owner, ledger, reporting, node)
@@ -65,8 +75,14 @@ class Desk:
 
     def status(self, _: dict[str, Any]) -> dict[str, Any]:
         owner, now = self._owner, self._node.wall()
-        watches, fitness = owner.call(lambda: (dict(owner.guests.watches), self._node.fitness("")))
-        date, link = _dates(now), owner.link
+        date, link, differences = _dates(now), owner.link, owner.guests.discrepancies
+
+        def look() -> tuple[dict[str, Watch], Fitness, Sequence[int]]:
+            watches = dict(owner.guests.watches)
+            return watches, self._node.fitness(""), status.incidents(watches, differences)
+
+        watches, fitness, incidents = owner.call(look)
+        deliveries, recoveries = self._ledger.deliveries(incidents), self._recoveries()
         return {
             "state": self._reporting.state,
             "node": self._node.name(),
@@ -76,8 +92,14 @@ class Desk:
             "backends": self._reporting.status(),
             "fitness": {"able": fitness.able, "why": fitness.why, "stretch": fitness.stretch},
             "holds": [hold._asdict() for hold in self._ledger.holds(now)],
-            "guests": status.guests(watches, self._ledger.deliveries(status.incidents(watches)), date),
+            "nova": owner.call(lambda: status.nova(differences, deliveries, date)),
+            "guests": status.guests(watches, deliveries, recoveries, date),
+            "lost": list(self._reporting.lost),
         }
+
+    def _recoveries(self) -> dict[str, str]:
+        """Guest -> how it stands with the latest of its recoveries that are followed, for people."""
+        return {it.uuid: told(it.outcome, it.word.status, it.human) for it in self._ledger.followed()}
 
     def why(self, request: dict[str, Any]) -> dict[str, Any]:
         """{"uuid": a guest's uuid, the beginning of one, or its name}"""
@@ -85,19 +107,24 @@ class Desk:
         word = _text(request, "uuid")
         uuid = self._find(word, [])
 
-        def look() -> tuple[Watch | None, float, Fitness, float]:
-            due = owner.schedule.due(uuid)
-            return owner.guests.watches.get(uuid), time.monotonic(), self._node.fitness(uuid), due
+        def look() -> tuple[Watch | None, float, Fitness, float, Standing]:
+            due, moment, guests = owner.schedule.due(uuid), time.monotonic(), owner.guests
+            terms, word = guests.choices.terms(uuid), guests.discrepancies.word(uuid, moment)
+            standing = Standing(guests.timing(uuid, owner.timing), terms, word)
+            return guests.watches.get(uuid), moment, self._node.fitness(uuid), due, standing
 
-        watch, moment, fitness, due = owner.call(look)
+        watch, moment, fitness, due, standing = owner.call(look)
         if watch is None:
-            raise Refused(f"guest {uuid} is not on this node; masakari-qga incidents --guest {uuid} lists its past")
+            nova = f" (Nova: {standing.word})" if standing.word else ""
+            past = f"masakari-qga incidents --guest {uuid} lists its past"
+            raise Refused(f"guest {uuid} is not on this node{nova}; {past}")
         budget = self._node.budget()
         manual = concerning(self._ledger.holds(now), uuid, now)
         fates = self._ledger.fates(watch.incident.id) if watch.incident else ()
         used = self._ledger.recoveries(uuid, budget.since(now))
         return explain(
-            Case(watch, moment, _dates(now, moment), owner.timing, fitness, due, manual, budget, used, fates)
+            Case(watch, moment, _dates(now, moment), standing.timing, fitness, due, manual, budget, used, fates,
+                 standing.terms, standing.word, self._recoveries().get(uuid, ""))
         )
 
     def incidents(self, request: dict[str, Any]) -> dict[str, Any]:

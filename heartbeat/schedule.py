@@ -27,9 +27,17 @@ class Schedule:
         self._waiting, self._waiting_again = Alarms(), Alarms()
         self._silent: set[str] = set()  # the last question that returned was not answered
         self._asked: dict[str, str] = {}  # question out -> what follows when it returns: usual, soon or leave
+        self._paces: dict[str, float] = {}  # of guests whose interval is not the usual one
 
     def __contains__(self, uuid: str) -> bool:
         return uuid in self._queue(uuid) or self._asked.get(uuid, LEAVE) != LEAVE
+
+    def pace(self, uuid: str, interval: float) -> None:
+        """Seconds between two questions to this guest, from the next one on."""
+        if interval != self.interval:
+            self._paces[uuid] = interval
+        elif self._paces:
+            self._paces.pop(uuid, None)
 
     def add(self, uuid: str, now: float) -> None:
         """Begin to ask a guest, at its own place within the interval. One that is asked already keeps its place."""
@@ -50,6 +58,7 @@ class Schedule:
     def remove(self, uuid: str) -> None:
         """Ask no more. A question that is out occupies its slot until `returned`."""
         self._queue(uuid).drop(uuid)
+        self._paces.pop(uuid, None)
         if uuid in self._asked:
             self._asked[uuid] = LEAVE
         else:
@@ -76,8 +85,9 @@ class Schedule:
         if what == SOON:
             self._queue(uuid).set(uuid, now)
         elif what == USUAL:
-            wait = self._until_place(uuid, now) or self.interval
-            self._queue(uuid).set(uuid, now + wait + (rounds - 1) * self.interval)
+            interval = self._paces.get(uuid, self.interval)
+            wait = self._until_place(uuid, now) or interval
+            self._queue(uuid).set(uuid, now + wait + (rounds - 1) * interval)
 
     @property
     def full(self) -> bool:
@@ -109,5 +119,5 @@ class Schedule:
 
     def _until_place(self, uuid: str, now: float) -> float:
         """Seconds until the guest's own place in the interval, the same tick in every round."""
-        share = zlib.crc32(uuid.encode()) / 2**32
-        return (share * self.interval // TICK * TICK - now) % self.interval
+        share, interval = zlib.crc32(uuid.encode()) / 2**32, self._paces.get(uuid, self.interval)
+        return (share * interval // TICK * TICK - now) % interval

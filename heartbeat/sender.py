@@ -1,9 +1,9 @@
-"""The process that speaks HTTP for the helper: both ends of its pipe.
+"""The process that speaks to a receiver for the helper: both ends of its pipe.
 
-keystoneauth1 costs 35 MB and 0.1 s of CPU, for something that most nodes do once a month. So it is loaded by a child
-that is started when there is something to send and ends when there is nothing more, or when the helper is gone. Lines
-of JSON go both ways; the first holds the credentials, which therefore never stand in a command line or an
-environment.
+keystoneauth1 costs 35 MB and 0.1 s of CPU, for something that most nodes do once a month, and what another package's
+backend does nobody knows. So a backend is loaded by a child that is started when there is something to send and ends
+when there is nothing more, or when the helper is gone. Lines of JSON go both ways; the first holds the credentials,
+which therefore never stand in a command line or an environment.
 """
 
 from __future__ import annotations
@@ -14,61 +14,39 @@ import math
 import os
 import queue
 import select
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from heartbeat import privileges
-from heartbeat.backends import Delivered, Later, Outcome, Report
-from heartbeat.settings import printable
-
-if TYPE_CHECKING:
-    from heartbeat.configuration import Configuration
+from heartbeat import plugins, privileges
+from heartbeat.backends import Delivered, Later, Outcome, Report, Sought
+from heartbeat.outcome import DEEDS, LOST, STATUSES, Word
+from heartbeat.settings import plain, printable
 
 MAX_LINE = 8192
 START_SECONDS = 10.0  # to load keystoneauth1 on a busy node
 END_SECONDS = 2.0
+_OUT_OF_TURN = "the sender answers out of turn"
 # The caller's environment is Pacemaker's and says nothing that we need.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-_WAY = ("region", "interface", "endpoint", "cafile", "timeout")
-_WHO = ("auth_url", "username", "password", "project_name", "user_domain_name", "project_domain_name")
-
-
-def connection(configuration: Configuration) -> dict[str, Any]:
-    """All that is needed to reach Keystone and Masakari: from our own section, or else from [api] of
-    masakarimonitors.conf, whose region, api_interface and so on hold unless ours are set."""
-    ours = {name: configuration[f"masakari.{name}"] for name in _WAY}
-    api = configuration.api
-    options: dict[str, Any] = {**ours, "insecure": False, "certfile": "", "keyfile": "", "names": {}}
-    if not api:
-        return {**options, "auth": {name: configuration[f"masakari.{name}"] for name in _WHO}}
-    place = f"of [api] in {configuration['masakari.credentials']}"
-    options["names"] = {name: f"{name} {place}" for name in _WHO}
-    options["region"] = ours["region"] or api.get("region") or api.get("region_name", "")
-    options["cafile"] = ours["cafile"] or api.get("cafile", "")
-    if configuration.origins["masakari.interface"] == "default":
-        options["interface"] = api.get("api_interface") or ours["interface"]
-    options["insecure"] = api.get("insecure", "").lower() in ("yes", "true", "on", "1")
-    options["certfile"], options["keyfile"] = api.get("certfile", ""), api.get("keyfile", "")
-    return {**options, "auth": dict(api)}
 
 
 class Sender:
-    """Masakari, as its courier sees it. Every call ends within twice the timeout of a request and START_SECONDS.
+    """A backend, as its courier sees it. Every call ends within twice the timeout of a request and START_SECONDS.
 
-    options: from connection().
+    options: from heartbeat.connections. name: the backend's.
     """
 
-    name = "masakari"
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], name: str = "masakari") -> None:
+        self.name = name
         self._options = self._started_with = options
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
@@ -88,7 +66,12 @@ class Sender:
 
     def deliver(self, report: Report) -> Outcome:
         outcome = self._ask({"report": asdict(report)}, sends=True)
-        return outcome or Later("the sender answers out of turn", uncertain=True)
+        return outcome if isinstance(outcome, (Delivered, Later)) else Later(_OUT_OF_TURN, uncertain=True)
+
+    def look(self, it: Sought) -> Word | Later:
+        """How far the receiver has come with a report. Only of a backend that can tell."""
+        found = self._ask({"look": asdict(it)}, sends=False)
+        return found if isinstance(found, (Word, Later)) else Later(_OUT_OF_TURN)
 
     def close(self) -> None:
         process, self._process = self._process, None
@@ -108,9 +91,9 @@ class Sender:
     def interrupt(self) -> None:
         process = self._process
         if process is not None:
-            process.kill()
+            process.terminate()  # it may have something to end first; see main()
 
-    def _ask(self, request: Mapping[str, Any], sends: bool) -> Outcome | None:
+    def _ask(self, request: Mapping[str, Any], sends: bool) -> Outcome | Word | None:
         seconds = 2 * self._options["timeout"] + START_SECONDS
         until = time.monotonic() + seconds
         try:
@@ -122,11 +105,15 @@ class Sender:
             return _outcome(self._line(until))
         except TimeoutError:
             self.interrupt()
-            why = f"no answer within {seconds:g} s; check that Keystone and Masakari answer, or raise masakari.timeout"
+            keystone = "Keystone and " if "auth" in self._options else ""
+            who = plugins.OURS[self.name].label if self.name in plugins.OURS else self.name
+            why = f"no answer within {seconds:g} s; check that {keystone}{who} answer, or raise {self.name}.timeout"
         except (OSError, EOFError):
             assert self._process is not None
-            self.interrupt()  # it has closed its pipe, which it does only by ending
-            why = f"the sender ended with status {self._process.wait()}; check the memory of this node"
+            self._process.kill()  # it has closed its pipe, which it does only by ending
+            status = self._process.wait()
+            remedy = "check the memory of this node" if status < 0 else "masakari-qga check has more"
+            why = f"the sender ended with status {status}; {remedy}"
         except ValueError as error:
             why = f"the sender answers what we do not understand: {error}; check that our package is installed whole"
         self.close()
@@ -138,7 +125,7 @@ class Sender:
         if self._process is None:
             self._started_with, self._unread = self._options, b""
             self._process = subprocess.Popen(
-                [sys.executable or "/usr/bin/python3", "-I", os.path.abspath(__file__)],
+                [sys.executable or "/usr/bin/python3", "-I", os.path.abspath(__file__), self.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -175,13 +162,19 @@ class Sender:
         return line
 
 
-def _outcome(line: bytes) -> Outcome | None:
+def _outcome(line: bytes) -> Outcome | Word | None:
     """None: ready. Raises ValueError for what the child cannot have meant."""
     document = json.loads(line)
     if document == {"ready": True}:
         return None
     if isinstance(document, dict) and isinstance(document.get("delivered"), str):
         return Delivered(document["delivered"][:64])
+    word = document.get("word") if isinstance(document, dict) else None
+    if isinstance(word, list) and len(word) == len(Word._fields) and all(isinstance(it, str) for it in word):
+        found = Word(*word)
+        if found.status in {*STATUSES, LOST} and found.deed in DEEDS:
+            known = found.said.isascii() and found.said.isprintable()  # as ours send it
+            return found._replace(said=found.said[:200] if known else plain(found.said, 100))
     later = document.get("later") if isinstance(document, dict) else None
     if not isinstance(later, dict) or not isinstance(later.get("reason"), str):
         raise ValueError(printable(line.decode("utf-8", "replace")))
@@ -199,37 +192,62 @@ def main() -> None:
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not stand among the answers
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(requests,), daemon=True).start()
-    options = json.loads(requests.get())
+    abandoned: list[Callable[[], None]] = []
+    threading.Thread(target=_read, args=(requests, abandoned), daemon=True).start()
+    options, name = json.loads(requests.get()), sys.argv[1]
     try:
-        from heartbeat.backends.masakari import Masakari
-    except ImportError as error:
-        why = f"{printable(str(error.name))} cannot be imported; install python3-keystoneauth1"
-        missing = Later(why, 60.0, whole=True)
+        backend = plugins.load(name)(options)
+    except Exception as error:
+        missing = Later(_unloadable(name, error), 60.0, whole=True)
         while requests.get():
             answers.write(_answer(missing))
-    masakari = Masakari(options)
+    if hasattr(backend, "abandon"):  # without, the signal ends us even in the midst of a name's resolution
+        abandoned.append(backend.abandon)
+        signal.signal(signal.SIGTERM, lambda *_: _end(abandoned))
     while True:
         request = json.loads(requests.get())
-        if "report" in request:
-            answers.write(_answer(masakari.deliver(Report(**request["report"]))))
-        else:
-            answers.write(_answer(masakari.prepare()))
+        try:
+            if "report" in request:
+                outcome = backend.deliver(Report(**request["report"]))
+            elif "look" in request:
+                outcome = backend.look(Sought(**request["look"]))
+            else:
+                outcome = backend.prepare()
+        except Exception as error:  # of another package's backend; ours do not raise
+            outcome = Later(f"backend {name} fails: {plain(repr(error))}", uncertain="report" in request)
+        answers.write(_answer(outcome))
 
 
-def _read(requests: queue.SimpleQueue[bytes]) -> None:
+def _unloadable(name: str, error: Exception) -> str:
+    if not isinstance(error, ImportError):
+        return f"backend {name} cannot be begun: {plain(repr(error))}; check its section in the configuration"
+    if name not in plugins.OURS:
+        return f"backend {name} cannot be loaded: {plain(str(error))}; check the package that brings it"
+    module = str(error.name).partition(".")[0]
+    return f"{printable(module)} cannot be imported; install python3-{plain(module, 40)}"
+
+
+def _read(requests: queue.SimpleQueue[bytes], abandoned: list[Callable[[], None]]) -> None:
     for line in sys.stdin.buffer:
         requests.put(line)
     # The helper is gone, or wants us gone. A request that is just being made must not be finished: nobody looks at the
     # guest any more, and whoever does next sends it again.
+    _end(abandoned)
+
+
+def _end(abandoned: list[Callable[[], None]]) -> None:
+    for abandon in abandoned:
+        abandon()
     os._exit(0)
 
 
-def _answer(outcome: Outcome | None) -> bytes:
+def _answer(outcome: Outcome | Word | None) -> bytes:
     if outcome is None:
         document: dict[str, Any] = {"ready": True}
     elif isinstance(outcome, Delivered):
         document = {"delivered": outcome.reference}
+    elif isinstance(outcome, Word):
+        document = {"word": list(outcome)}
     else:
         document = {"later": asdict(outcome)}
     return json.dumps(document).encode() + b"\n"

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from heartbeat import happenings, options
 from heartbeat.happenings import ACTIONS
-from heartbeat.incident import IGNORE, RECORD, RECOVER
+from heartbeat.incident import IGNORE, RECORD, RECOVER, UNPROVEN
 from heartbeat.option import BadValue, Option, Value, plain, printable
 from heartbeat.options import BACKENDS, STATE_DIRECTORY
 
@@ -36,6 +36,8 @@ VERDICTS = (
     ("agent-down", RECORD, "The agent is stopped or has crashed; nothing speaks against the guest."),
     ("qemu-stuck", RECORD, "QEMU itself does not react: a stop through Nova would hang as well. Look at the host."),
     ("never-answered", RECORD, "A guest made for the agent has not answered since it was started."),
+    ("missing", RECORD, "Nova has it active here, and libvirt does not run it. recover: only after a certain failure."),
+    ("unexpected", RECORD, "It runs here, and Nova does not know it, has it elsewhere, or shut off."),
 )
 
 
@@ -45,7 +47,7 @@ def _action(section: str, name: str, default: str, reason: str, choices: tuple[s
 
 def _verdict(name: str, default: str, reason: str) -> Option:
     """One that is recorded by default rests on too little to recover a guest for it, so nobody can ask for that."""
-    return _action("verdicts", name, default, reason, ACTIONS if default == RECOVER else (RECORD, IGNORE))
+    return _action("verdicts", name, default, reason, (RECORD, IGNORE) if name in UNPROVEN else ACTIONS)
 
 
 _JUDGED = ("watch", "budget", "breaker", "fitness")

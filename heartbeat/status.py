@@ -5,28 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from heartbeat.discrepancies import Discrepancies
+from heartbeat.incident import Incident
 from heartbeat.watch import Watch
+
+Deliveries = Mapping[int, Mapping[str, str]]
 
 
 def guests(
-    watches: Mapping[str, Watch], deliveries: Mapping[int, Mapping[str, str]], date: Callable[[float], str]
+    watches: Mapping[str, Watch],
+    deliveries: Deliveries,
+    recoveries: Mapping[str, str],
+    date: Callable[[float], str],
 ) -> list[dict[str, Any]]:
-    """One entry for each guest. deliveries: by incident. date: monotonic seconds as UTC in ISO 8601."""
-    return [_guest(watches[uuid], deliveries, date) for uuid in sorted(watches)]
+    """One entry for each guest. deliveries: by incident. recoveries: how it stands with each that is followed, by uuid.
+    date: monotonic seconds as UTC in ISO 8601."""
+    return [{**_guest(watches[uuid], deliveries, date), "recovery": recoveries.get(uuid)} for uuid in sorted(watches)]
 
 
-def incidents(watches: Mapping[str, Watch]) -> Sequence[int]:
-    return [watch.incident.id for watch in watches.values() if watch.incident]
-
-
-def _guest(watch: Watch, deliveries: Mapping[int, Mapping[str, str]], date: Callable[[float], str]) -> dict[str, Any]:
-    incident = watch.incident and {
-        "id": watch.incident.id,
-        "verdict": watch.incident.verdict,
-        "action": watch.incident.action,
-        "opened": watch.incident.opened,
-        "deliveries": dict(deliveries.get(watch.incident.id, {})),
+def nova(nova: Discrepancies, deliveries: Deliveries, date: Callable[[float], str]) -> dict[str, Any] | None:
+    """What Nova says, and where it and libvirt disagree; None while it is not asked."""
+    if nova.limits is None:
+        return None
+    known = nova.known
+    return {
+        "heard": None if known.heard is None else date(known.heard),
+        "error": nova.trouble or None,
+        "servers": sum(it.host == nova.limits.host for it in known.servers.values()),
+        "differences": [
+            {"uuid": uuid, "name": nova.incidents[uuid].name, **_incident(nova.incidents[uuid], deliveries)}
+            for uuid in sorted(nova.incidents)
+        ],
     }
+
+
+def incidents(watches: Mapping[str, Watch], nova: Discrepancies) -> Sequence[int]:
+    ours = [watch.incident.id for watch in watches.values() if watch.incident]
+    return ours + [incident.id for incident in nova.incidents.values()]
+
+
+def _incident(incident: Incident, deliveries: Deliveries) -> dict[str, Any]:
+    words = ("id", "verdict", "action", "opened")
+    found = {word: getattr(incident, word) for word in words}
+    return {**found, "deliveries": dict(deliveries.get(incident.id, {}))}
+
+
+def _guest(watch: Watch, deliveries: Deliveries, date: Callable[[float], str]) -> dict[str, Any]:
     return {
         "uuid": watch.guest.uuid,
         "name": watch.guest.name,
@@ -36,5 +60,5 @@ def _guest(watch: Watch, deliveries: Mapping[int, Mapping[str, str]], date: Call
         "armed": watch.armed,
         "detail": watch.detail,
         "holds": [hold.why for hold in watch.holds],
-        "incident": incident,
+        "incident": watch.incident and _incident(watch.incident, deliveries),
     }

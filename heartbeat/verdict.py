@@ -6,14 +6,16 @@ What it promises, checked after every step:
   fact or on silence; and where silence is the reason, only while we are fit to judge and nothing holds us.
 - `hung` needs the time of silence, a second witness that agrees, and two unanswered questions, or one if that witness
   is the kernel; whatever moves forbids it.
-- A guest has at most one open incident, and the same verdict on the same incarnation opens it only once.
+- Nothing is concluded of a guest that is exempt.
+- A guest has at most one open incident, and the same verdict on the same incarnation opens it only once, and anew only
+  where its recovery came to nothing.
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable
 
-from heartbeat import lifecycle, suspicion
+from heartbeat import exemption, lifecycle, suspicion
 from heartbeat.conclusion import Step
 from heartbeat.guest import Guest
 from heartbeat.incident import CERTAIN, HUNG, RECOVER, Close, Incident, Open
@@ -33,10 +35,12 @@ from heartbeat.observation import (
     Sampled,
     Seen,
     Stopped,
+    Tasked,
     Tick,
+    Unrecovered,
     Vanished,
 )
-from heartbeat.watch import Fitness, Timing, Watch
+from heartbeat.watch import EXEMPT, Fitness, Timing, Watch
 from heartbeat.witness import Cpu, Says, hear
 
 
@@ -52,10 +56,20 @@ def begin(guest: Guest, incarnation: str, armed: bool, incident: Incident | None
 def judge(watch: Watch, observation: Observation, now: float, fitness: Fitness, timing: Timing) -> Step:
     """What the observation makes of the watch, and what is to be done, in this order. Raises Broken rather than act on
     nonsense."""
-    after, effects = _STEPS[type(observation)](watch, observation, now, fitness, timing)
+    step = _STEPS[type(observation)]
+    if timing.exempt:
+        after, effects = exemption.left_alone(step, watch, observation, now, fitness, timing)
+    elif watch.state == EXEMPT:
+        back, more = exemption.readmitted(watch, now)
+        after, effects = step(back, observation, now, fitness, timing)
+        effects = [*more, *effects] if after.running else effects
+    else:
+        after, effects = step(watch, observation, now, fitness, timing)
     if after.state != watch.state:
         after = after._replace(since=now)
-    if effects:
+    if isinstance(observation, Unrecovered) and any(isinstance(effect, Open) for effect in effects):
+        _check_again(watch, after, effects, fitness, timing)
+    elif effects:
         check(watch, after, effects, fitness, timing)
     return after, effects
 
@@ -67,6 +81,8 @@ def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, 
     if len(verdicts) > 1:
         raise Broken(f"{len(verdicts)} incidents opened at once")
     for opened in verdicts:
+        if timing.exempt:
+            raise Broken(f"{opened.verdict} on {opened.uuid}, which is exempt: {timing.exempt}")
         what = f"{opened.verdict} on {opened.uuid}"
         if before.incident and before.incident.id not in closed:
             raise Broken(f"{what} beside incident {before.incident.id}")
@@ -82,6 +98,20 @@ def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, 
                 raise Broken(f"{what} though it may not be recovered")
             if opened.verdict != HUNG and opened.verdict not in CERTAIN and "event" not in opened.evidence:
                 raise Broken(f"{what} on no certain fact")
+
+
+def _check_again(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, timing: Timing) -> None:
+    """Of an incident that was found good once: it is the same, still so, and none too many."""
+    over, again = effects
+    old = before.incident
+    if not (isinstance(over, Close) and isinstance(again, Open) and old and old.id == over.id):
+        raise Broken(f"{before.guest.uuid} is not reported anew")
+    if (old.incarnation, old.verdict, old.action) != (again.incarnation, again.verdict, RECOVER):
+        raise Broken(f"{again.verdict} on {again.uuid} is not what incident {old.id} was")
+    if after.state != again.verdict or not fitness.able or timing.exempt:
+        raise Broken(f"{again.verdict} on {again.uuid}, which is {after.state}: {fitness.why}{timing.exempt}")
+    if again.action == RECOVER and (fitness.spent or timing.observe):
+        raise Broken(f"{again.verdict} on {again.uuid} though it may not be recovered")
 
 
 def _check_silence(what: str, before: Watch, after: Watch, fitness: Fitness, timing: Timing) -> None:
@@ -111,6 +141,8 @@ _STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
     ChannelChanged: lifecycle.channel_changed,
     Stopped: lifecycle.stopped,
     Vanished: lifecycle.vanished,
+    Tasked: lifecycle.tasked,
+    Unrecovered: lifecycle.unrecovered,
     Recorded: lifecycle.recorded,
     Gap: lifecycle.gapped,
     Asked: suspicion.asked,

@@ -9,7 +9,17 @@ from heartbeat import holds
 from heartbeat.alarm import NEVER
 from heartbeat.guest import Channel, Guest
 from heartbeat.holds import Holds
-from heartbeat.incident import ACTIONS, AGENT_DOWN, CERTAIN, IO_ERROR, NEVER_ANSWERED, RECOVER, Incident
+from heartbeat.incident import (
+    ACTIONS,
+    AGENT_DOWN,
+    CERTAIN,
+    IO_ERROR,
+    MISSING,
+    NEVER_ANSWERED,
+    RECOVER,
+    UNEXPECTED,
+    Incident,
+)
 from heartbeat.patience import Estimate, boot_limit
 from heartbeat.witness import Sample
 
@@ -21,7 +31,8 @@ PAUSED = "paused"
 STOPPED = "stopped"
 UNMONITORED = "unmonitored"
 UNKNOWN = "unknown"
-VERDICTS = frozenset(ACTIONS)
+EXEMPT = "exempt"
+VERDICTS = frozenset(ACTIONS) - {MISSING, UNEXPECTED}
 
 # A healthy agent answers in milliseconds: a question out for this many seconds is worth a first look at the witnesses.
 SLOW = 1.0
@@ -33,7 +44,7 @@ class Timing(NamedTuple):
     """What an operator decides about guests. Times are seconds; see the options of the same names.
 
     actions: verdict -> recover, record or ignore. events: libvirt's event -> verdict and action. observe: conclude and
-    record everything, recover nothing.
+    record everything, recover nothing. exempt: why this guest is not watched, "" if it is.
     """
 
     interval: float
@@ -46,6 +57,7 @@ class Timing(NamedTuple):
     actions: Mapping[str, str] = ACTIONS
     events: Mapping[str, tuple[str, str]] = {}
     observe: bool = False
+    exempt: str = ""
 
 
 class Fitness(NamedTuple):
@@ -110,7 +122,7 @@ def calm(watch: Watch, state: str, detail: str = "") -> Watch:
 
 def rest(watch: Watch) -> str:
     """The state of a guest against which nothing speaks at the moment. UNKNOWN lasts until libvirt shows it again."""
-    if not watch.running or watch.state == UNKNOWN:
+    if not watch.running or watch.state in (UNKNOWN, EXEMPT):
         return watch.state
     if watch.guest.channel is Channel.ABSENT:
         return UNMONITORED
@@ -148,7 +160,7 @@ def down_at(watch: Watch, timing: Timing) -> float:
 
 def late_at(watch: Watch, timing: Timing) -> float:
     """When a guest that should have an agent and has not answered since its start becomes a verdict."""
-    if watch.armed or watch.guest.channel is Channel.ABSENT or watch.state in (NEVER_ANSWERED, UNKNOWN):
+    if watch.armed or watch.guest.channel is Channel.ABSENT or watch.state in (NEVER_ANSWERED, UNKNOWN, EXEMPT):
         return NEVER
     if watch.answered is not None and watch.answered >= watch.begun:
         return NEVER  # with garbage, which arms nobody

@@ -14,6 +14,7 @@ from heartbeat.manual import told
 from heartbeat.outlook import Case, rule, span, upcoming
 from heartbeat.records import Fate
 from heartbeat.settings import printable
+from heartbeat.terms import Terms
 from heartbeat.watch import Watch
 
 
@@ -30,6 +31,9 @@ def explain(case: Case) -> dict[str, Any]:
         "running": watch.running,
         "channel": watch.guest.channel.value,
         "rule": rule(case),
+        "terms": case.terms and case.terms._asdict(),
+        "nova": case.nova or None,
+        "recovery": case.recovery or None,
         "agent": {
             "answered": _ago(watch.answered, now),
             "silent": _ago(watch.silent_from, now),
@@ -52,6 +56,12 @@ def explain(case: Case) -> dict[str, Any]:
     return {**found, "lines": [f"{heading:10}{text}" for heading, text in _lines(case, found)]}
 
 
+def _terms(terms: Terms) -> str:
+    if terms.exempt:
+        return "; ".join([f"no: {terms.exempt}", *terms.reasons])
+    return "; ".join([f"yes, sensitivity {terms.sensitivity}, at most {terms.action}", *terms.reasons])
+
+
 def _held(case: Case) -> list[str]:
     texts = [told(hold) for hold in case.manual]
     return [*texts, *([case.fitness.held] if case.fitness.held and case.fitness.held not in texts else [])]
@@ -68,6 +78,10 @@ def _lines(case: Case, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     detail = f": {watch.detail}" if watch.detail else ""
     yield "state", f"{watch.state} for {span(now - watch.since)}, since {case.date(watch.since)}{detail}"
     yield "rule", found["rule"]
+    if case.terms:
+        yield "watched", _terms(case.terms)
+    if case.nova:
+        yield "nova", case.nova
     yield "agent", ", ".join(_agent(watch, now))
     yield from testimony.lines(found["witnesses"])
     for hold in watch.holds:
@@ -86,6 +100,8 @@ def _lines(case: Case, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for fate in case.fates:
         error = f": {fate.error}" if fate.error else ""
         yield "report", f"{fate.backend} {fate.status}, {fate.attempts} attempts{error}"
+    if case.recovery:
+        yield "recovery", case.recovery
     for text in found["next"] or ["nothing, until something happens"]:
         yield "next", text
 

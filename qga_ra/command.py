@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from heartbeat import __version__, settings
-from qga_ra import holds, incidents
+from qga_ra import check, holds, incidents
 from qga_ra.enquiry import Failed, ask
 from qga_ra.supervision import ENVIRONMENT, Places
 from qga_ra.terminal import columns, complain, plain, record, records, show
@@ -63,6 +63,10 @@ def header(reply: Mapping[str, Any]) -> list[str]:
     for backend in records(reply.get("backends")):
         counts = f"{plain(backend.get('delivered'))} delivered, {plain(backend.get('pending'))} pending"
         lines.append(f"backend   {plain(backend.get('name'))}: {counts}{because(backend)}")
+    if nova := record(reply.get("nova")):
+        heard = f"heard {plain(nova.get('heard'))}{because(nova)}"
+        lines.append(f"nova      {plain(nova.get('servers'))} servers here, {heard}")
+        lines += [f"nova      guest {plain(it.get('uuid'))}: {reported(it)}" for it in records(nova.get("differences"))]
     fitness = record(reply.get("fitness"))
     if fitness.get("able") is False:
         lines.append(f"fitness   no guest is judged: {plain(fitness.get('why'), 200)}")
@@ -72,6 +76,9 @@ def header(reply: Mapping[str, Any]) -> list[str]:
     suspended = [guest for guest in records(reply.get("guests")) if action(guest) == "suspended"]
     if suspended:
         lines.append(f"attention {len(suspended)} guests were recovered too often and need a human; marked below")
+    if lost := reply.get("lost"):
+        shown = ", ".join(plain(uuid, 36) for uuid in (lost if isinstance(lost, list) else [])[:5])
+        lines.append(f"attention {len(lost)} guests were not recovered and need a human: {shown}")
     return lines
 
 
@@ -97,7 +104,9 @@ def row(guest: Mapping[str, Any]) -> tuple[str, ...]:
         state += " (held)"
     words = [plain(guest.get(name)) for name in ("uuid", "name")]
     times = [plain(guest.get(name)) for name in ("since", "last_answer")]
-    return (*words, state, *times, reported(record(guest.get("incident"))))
+    ways = [reported(record(guest.get("incident")))] if guest.get("incident") else []
+    ways += [f"recovery: {plain(guest['recovery'])}"] if guest.get("recovery") else []
+    return (*words, state, *times, "; ".join(ways) or "-")
 
 
 def reported(incident: Mapping[str, Any]) -> str:
@@ -131,18 +140,17 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(call=why)
     incidents.add(commands)
     holds.add(commands)
-    for name, option, text in (
-        ("show-config", "--show-config", "every option's value and origin, the resource's parameters apart"),
-        ("check", "--check", "whether the helper could work on this host"),
-    ):
-        sub = commands.add_parser(name, help=text)
-        sub.add_argument("--config", default=settings.CONFIG, metavar="PATH", help="default: %(default)s")
-        sub.set_defaults(call=helper(option))
+    check.add(commands)
+    text = "every option's value and origin, the resource's parameters apart"
+    sub = commands.add_parser("show-config", help=text)
+    sub.add_argument("--config", default=settings.CONFIG, metavar="PATH", help="default: %(default)s")
+    sub.set_defaults(call=helper("--show-config"))
     return top
 
 
 def main(arguments: list[str] | None = None, places: Places | None = None) -> int:
-    """The exit code: 0, or 1 if the helper cannot be asked or refuses; 2 after a wrong command line."""
+    """The exit code: 0, or 1 if the helper cannot be asked or refuses; 2 after a wrong command line. A check has its
+    own."""
     options = parser().parse_args(arguments)
     try:
         code: int = options.call(options, places or Places())

@@ -27,5 +27,6 @@ def ask(request: Mapping[str, object], places: Places) -> dict[str, Any]:
     except client.Unanswered as error:
         code, why = client.state(places.run, patience=1) if error.absent else (1, "")
         if code == client.NOT_RUNNING:
-            why = "the helper does not run on this node. With Pacemaker: pcs resource; its log: syslog"
+            remedy = "Pacemaker starts it; crm_mon -1 has the reason if it cannot, masakari-qga check all that is wrong"
+            why = f"the helper does not run on this node. {remedy}"
         raise Failed(why or error.why, silent=True) from None

@@ -10,12 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 from heartbeat import configuration, settings
+from heartbeat.incident import SUSPENDED
+from heartbeat.outcome import told
 from heartbeat.records import SCHEMA_VERSION, history, listed
 from qga_ra.enquiry import Failed, ask
 from qga_ra.supervision import Places
 from qga_ra.terminal import columns, complain, plain, record, records, show
 
-COLUMNS = ("ID", "OPENED", "GUEST", "NAME", "VERDICT", "ACTION", "EVIDENCE", "REPORTED", "ENDED")
+COLUMNS = ("ID", "OPENED", "GUEST", "NAME", "VERDICT", "ACTION", "EVIDENCE", "REPORTED", "OUTCOME", "ENDED")
 MOST = 1000
 
 
@@ -50,7 +52,8 @@ def incidents(options: argparse.Namespace, places: Places) -> int:
 def row(it: Mapping[str, Any]) -> tuple[str, ...]:
     ended = f"{moment(it['closed'])} {plain(it.get('why'))}" if it.get("closed") else "open"
     words = [plain(it.get(name)) for name in ("uuid", "name", "verdict", "action")]
-    return (plain(it.get("id")), moment(it.get("opened")), *words, evidence(it.get("evidence")), reported(it), ended)
+    return (plain(it.get("id")), moment(it.get("opened")), *words, evidence(it.get("evidence")), reported(it),
+            outcome(it), ended)
 
 
 def evidence(text: object) -> str:
@@ -63,8 +66,20 @@ def evidence(text: object) -> str:
 
 
 def reported(it: Mapping[str, Any]) -> str:
-    ways = [f"{plain(way.get('backend'), 20)} {plain(way.get('status'), 20)}" for way in records(it.get("deliveries"))]
-    return ", ".join(ways[:8]) or "-"
+    return ", ".join([_way(way) for way in records(it.get("deliveries"))][:12]) or "-"
+
+
+def outcome(it: Mapping[str, Any]) -> str:
+    """What became of the recovery."""
+    known = record(it.get("recovery"))
+    if known:
+        return plain(told(str(known.get("outcome")), str(known.get("status")), known.get("human") is True))
+    return "needs a human" if it.get("action") == SUSPENDED and not it.get("closed") else "-"
+
+
+def _way(way: Mapping[str, Any]) -> str:
+    over = " end" if way.get("kind") == "cleared" else ""
+    return f"{plain(way.get('backend'), 20)}{over} {plain(way.get('status'), 20)}"
 
 
 def moment(text: object) -> str:

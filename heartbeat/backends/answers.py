@@ -1,4 +1,4 @@
-"""What an answer of Masakari's API means for the report that it answers.
+"""What an answer over HTTP means for the report that it answers: any receiver's, and then Masakari's.
 
 Masakari's order of checks is policy, schema, host, maintenance, duplicate, store. A notification is a duplicate when
 one of the same host and payload is stored, whatever its fate, whose generated_time is not older than the new one's less
@@ -14,12 +14,10 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from heartbeat.backends import Delivered, Later, Outcome, Report
+from heartbeat.backends import SLOW, Delivered, Later, Outcome, Report
 from heartbeat.settings import printable
 
 DUPLICATE_SECONDS = 180
-# Trouble that only people can end is looked at again this often.
-SLOW = 60.0
 MAX_RETRY_AFTER = 600.0
 
 
@@ -34,22 +32,31 @@ class Answer(NamedTuple):
 def meaning(answer: Answer, report: Report, now: datetime, name: Callable[[str], str]) -> Outcome:
     """now: aware. name: from an option's short name to the place where the operator finds it."""
     status, message = answer.status, answer.message
-    said = f"Masakari answers {status}" + (f" {printable(message, 160)}" if message else "")
     if status == 202:
         return Delivered(_uuid(message))
     if status == 409:
-        return _conflict(said, message, report, now)
-    if status >= 500:
-        # An error after the row was stored looks the same as one before.
-        return Later(f"Masakari answers {status}", seconds(answer.retry_after, now), uncertain=True, whole=True)
-    if status == 429:
-        return Later(said, seconds(answer.retry_after, now), whole=True)
-    if status < 300:
-        why = f"{said} where 202 is due; check that {name('endpoint')} or the catalogue names Masakari"
+        return _conflict(said("Masakari", answer), message, report, now)
+    if 200 <= status < 300:
+        why = f"{said('Masakari', answer)} where 202 is due; check that {name('endpoint')} or the catalogue names it"
         return Later(why, SLOW, uncertain=True, whole=True)
-    remedy = _remedy(status, message, report, name)
-    # What the remedies are for is the same for every report; anything else may be this report's own trouble.
-    return Later(said + remedy, seconds(answer.retry_after, now) or SLOW, whole=bool(remedy))
+    return trouble("Masakari", answer, now, _remedy(status, message, report, name))
+
+
+def said(who: str, answer: Answer) -> str:
+    """An answer in the middle of a sentence of ours."""
+    return f"{who} answers {answer.status}" + (f" {printable(answer.message, 160)}" if answer.message else "")
+
+
+def trouble(who: str, answer: Answer, now: datetime, remedy: str) -> Later:
+    """What an answer that accepts nothing means, whoever gives it. remedy: what is for people to do, and ends every
+    report's trouble; "" if there is none, so that the trouble may be this report's own."""
+    wait = seconds(answer.retry_after, now)
+    if answer.status >= 500:
+        # An error after it was stored looks the same as one before.
+        return Later(f"{who} answers {answer.status}", wait, uncertain=True, whole=True)
+    if answer.status in (408, 425, 429):
+        return Later(said(who, answer), wait, whole=True)
+    return Later(said(who, answer) + remedy, wait or SLOW, whole=bool(remedy))
 
 
 def _remedy(status: int, message: str, report: Report, name: Callable[[str], str]) -> str:
@@ -95,6 +102,10 @@ def seconds(retry_after: str | None, now: datetime) -> float | None:
     except (TypeError, ValueError):
         return None
     return min(max(number, 1.0), MAX_RETRY_AFTER)
+
+
+def utc() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _date(text: str) -> datetime:

@@ -112,7 +112,8 @@ class Looks:
                 if self._pool.write_off(slot):
                     del self._begun[uuid]
                     self._stuck.add(uuid)
-                    log.warning("guest %s: libvirt or QEMU's monitor does not answer; the call is left behind", uuid)
+                    look = f"ps -o pid,stat,wchan $(pgrep -f {uuid}) shows what it waits for"
+                    log.warning("guest %s: QEMU's monitor, or libvirt, does not answer; %s", uuid, look)
                     self._report(uuid, _NOTHING, stuck=True)
 
     def _look(self, slot: int, uuid: str) -> None:

@@ -210,7 +210,7 @@ class Link:
 
     def _unread(self, uuid: str, why: str) -> Gap:
         if uuid not in self._bad:
-            log.warning("guest %s is not watched: %s", uuid, why)
+            log.warning("guest %s is not watched: %s; virsh dumpxml %s says more", uuid, why, uuid)
             self._bad.add(uuid)
         return Gap(why, True)
 

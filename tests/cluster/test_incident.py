@@ -122,17 +122,3 @@ def test_the_operators_command_says_so_when_there_is_no_helper(resource):
     status = resource.command("status", "--json")
     assert (status.returncode, status.stdout) == (1, "")
     assert "the helper does not run on this node" in status.stderr
-
-
-def test_a_check_finds_this_host_fit_and_a_readable_password_or_no_libvirt_not(node):
-    fit = node.command("check")
-    assert (fit.returncode, fit.stdout.count("ok ")) == (0, 5), fit.stdout
-    CONFIG.chmod(0o644)
-    node.libvirtd.stop()
-    try:
-        unfit = node.command("check")
-        assert unfit.returncode == 4
-        assert unfit.stdout.count("FAILED") == 2
-    finally:
-        node.libvirtd.start()
-        CONFIG.chmod(0o640)

@@ -1,7 +1,9 @@
 """Domain XML of a test guest: what Nova writes, cut down, plus a control line and decoys."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
 
 from tests.harness import image
 
@@ -18,10 +20,10 @@ TEMPLATE = """\
       <nova:package version='26.2.2'/>
       <nova:name>vm{number}</nova:name>
       <nova:creationTime>2026-01-01 00:00:00</nova:creationTime>
-      <nova:flavor name='m1.nano'>
+      <nova:flavor name='{flavor}'>
         <nova:memory>96</nova:memory><nova:disk>0</nova:disk><nova:swap>0</nova:swap>
-        <nova:ephemeral>0</nova:ephemeral><nova:vcpus>1</nova:vcpus>
-      </nova:flavor>
+        <nova:ephemeral>0</nova:ephemeral><nova:vcpus>1</nova:vcpus>{specs}
+      </nova:flavor>{properties}
       <nova:owner>
         <nova:user uuid='{project}'>admin</nova:user><nova:project uuid='{project}'>admin</nova:project>
       </nova:owner>
@@ -70,7 +72,8 @@ def console_log(name: str) -> str:
 
 def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool = True, on_crash: str = "destroy",
            panic_device: bool = False, watchdog: str | None = None, disk: str | None = None, nic: bool = False,
-           balloon_period: int = 10, append: str = "", extra: str = "") -> str:
+           balloon_period: int = 10, append: str = "", extra: str = "", flavor: str = "m1.nano",
+           specs: Mapping[str, str] | None = None, properties: Mapping[str, str] | None = None) -> str:
     """The XML of one guest, and on the host what it refers to.
 
     agent           has the channel of the guest agent (the guest needs it to boot up: without, there is no shell)
@@ -81,6 +84,7 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool
     nic             a virtio network card on a tap device
     balloon_period  seconds between two balloon statistics, Nova's mem_stats_period_seconds; 0 is none
     append, extra   more kernel command line; more devices, as XML
+    flavor          its name; specs: its extra specs; properties: of the image. Nova 32 writes the latter two
     """
     devices = [extra]
     if panic_device:
@@ -99,8 +103,17 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool
     built, paths = image.build(), {"channels": CHANNELS, "name": name}
     period = f"<stats period='{balloon_period}'/>" if balloon_period else ""
     return TEMPLATE.format(
+        flavor=flavor, specs=_entries("extraSpecs", "extraSpec", specs),
+        properties=f"<nova:image uuid='{uuid}'>{_entries('properties', 'property', properties)}</nova:image>",
         number=number, name=name, uuid=uuid, project=PROJECT, kernel=built.kernel, initrd=built.initrd,
         cmdline=f"{CMDLINE} {append}".strip(), on_crash=on_crash, console=console_log(name),
         control=control_socket(name), decoy=DECOY.format(**paths) if decoy else "",
         agent=AGENT.format(**paths) if agent else "",
         balloon=f"<memballoon model='virtio'>{period}</memballoon>", extra="\n    ".join(filter(None, devices)))
+
+
+def _entries(group: str, entry: str, pairs: Mapping[str, str] | None) -> str:
+    if pairs is None:
+        return ""
+    each = (f"<nova:{entry} name={quoteattr(key)}>{escape(value)}</nova:{entry}>" for key, value in pairs.items())
+    return f"<nova:{group}>{''.join(each)}</nova:{group}>"

@@ -9,11 +9,15 @@ import json
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tests.harness.endpoint_http import IDENTITY, Attempt, Fault, Server
 from tests.harness.masakari import Masakari
+from tests.harness.masakari_api import Asked, Reply, reply
+from tests.harness.receivers import Asked as Received
+from tests.harness.receivers import Hook, Mistral, Vitrage, receivers
 from tests.harness.wait import until
 
 
@@ -26,6 +30,7 @@ class Endpoint:
     attempts  every POST of a notification; notifications: those that were stored (answered or not)
     logins    tokens given out
     masakari  hosts, maintenance (a set of names), stored rows
+    receivers Vitrage, Mistral and a webhook's receiver, by path; received: every POST to each, by its name
     role      of the user: anything but admin gets 403
     """
 
@@ -34,10 +39,13 @@ class Endpoint:
         self.masakari, self.role = Masakari(hosts), "admin"
         self.username, self.password, self.region = username, password, region
         self.attempts: list[Attempt] = []
+        self.receivers = receivers()
+        self.received: dict[str, list[Attempt]] = {it.name: [] for it in self.receivers.values()}
         self.logins = 0
         self._port, self._log = port, log
         self._tokens: set[str] = set()
-        self._next: dict[str, list[Fault | int]] = {"notifications": [], "tokens": []}
+        queues = ("notifications", "tokens", *self.received)
+        self._next: dict[str, list[Fault | int]] = {name: [] for name in queues}
         self._always: dict[str, Fault | int] = {}
         self._lock, self._released = threading.Lock(), threading.Event()
         self._server: Server | None = None
@@ -89,7 +97,8 @@ class Endpoint:
             self._server = None
 
     def fail(self, fault: Fault | int, times: int = 1, on: str = "notifications") -> None:
-        """Let so many of the next requests fail so; times=0: all until `heal`. on: "notifications" or "tokens"."""
+        """Let so many of the next requests fail so; times=0: all until `heal`. on: "notifications", "tokens", or
+        a receiver's name."""
         with self._lock:
             self._released.clear()
             if times:
@@ -136,9 +145,20 @@ class Endpoint:
     def hang(self) -> None:
         self._released.wait()
 
-    def post(self, body: bytes) -> tuple[int, dict]:
+    def released(self, seconds: float) -> bool:
+        return self._released.wait(seconds)
+
+    def receive(self, receiver: Vitrage | Mistral | Hook, headers: Mapping[str, str], body: bytes,
+                authentic: bool) -> tuple:
         with self._lock:
-            return self.masakari.post(body)
+            return receiver.post(Received(headers, body, authentic))
+
+    def receiver(self, name: str) -> Vitrage | Mistral | Hook:
+        return next(it for it in self.receivers.values() if it.name == name)
+
+    def answer(self, asked: Asked) -> Reply:
+        with self._lock:
+            return reply(self.masakari, asked)
 
     def record(self, attempt: Attempt) -> None:
         with self._lock:

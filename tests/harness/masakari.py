@@ -1,21 +1,25 @@
-"""What masakari-api does with a notification: the contract alone, without HTTP.
+"""What masakari-api does with requests: the contract alone, without HTTP.
 
-Measured against masakari 14.0.2 and 22.0.0: the order of the checks, their texts, and the rule for duplicates.
+As measured of masakari 22.0.0, which tests/openstack compares with this request by request: the order of the checks,
+their texts, the rule for duplicates, and what is shown of a notification.
 """
 from __future__ import annotations
 
-import json
-import re
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
+from tests.harness.schema import Misfit, fitting, moment, validated
+
 DUPLICATE_WINDOW = timedelta(seconds=180)     # duplicate_notification_detection_interval
-FIELDS = ("type", "hostname", "generated_time", "payload")
-PAYLOAD = ("event", "instance_uuid", "vir_domain_event")
-ERRORS = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNotFound", 409: "conflictingRequest"}
-MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6})\d*)?)?)?"
-                    r"(Z|[+-]\d\d:?\d\d)?")
+LARGEST = 114_688                             # bytes of a request
+OLDEST, NEWEST = (1, 0), (1, 3)               # microversions
+WITH_DETAILS = (1, 1)                         # the first that shows recovery_workflow_details
+TIME = "%Y-%m-%dT%H:%M:%S.%f"
+ERRORS = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNotFound",
+          405: "badMethod", 409: "conflictingRequest"}
+SEGMENT = str(uuid.UUID(int=1))
 
 
 class Answer(NamedTuple):
@@ -38,7 +42,7 @@ class Refused(Exception):
 class Masakari:
     """The service's memory: registered hosts, hosts on maintenance, and every notification it has stored.
 
-    duplicates: how long a second notification is refused.
+    duplicates: how long a second notification is refused. stored: as shown by the newest microversion.
     """
 
     def __init__(self, hosts: tuple[str, ...]) -> None:
@@ -47,13 +51,37 @@ class Masakari:
         self.duplicates = DUPLICATE_WINDOW
         self.stored: list[dict] = []
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: bytes, role: str = "admin") -> Answer:
         """202 and the stored notification, or the error that masakari-api gives."""
         try:
             notification = validated(body)
+            _permitted(role, "create")
+            fitting(notification)
             return Answer(202, {"notification": self._store(notification)})
+        except Misfit as misfit:
+            return Refused(400, str(misfit)).answer
         except Refused as refused:
             return refused.answer
+
+    def get(self, path: str, query: Mapping[str, str], version: tuple[int, ...], role: str = "admin") -> Answer:
+        """What is shown under a path below the version's."""
+        try:
+            _permitted(role, "detail" if path.startswith("/notifications/") else "index")
+            return Answer(200, self._shown(path, query, version))
+        except Refused as refused:
+            return refused.answer
+
+    def settle(self, number: str, status: str, *details: dict) -> None:
+        """Let the engine have done with a notification what these say: see docs/masakari-outcomes.rst."""
+        row = self._row(number)
+        row["status"], row["updated_at"] = status, _second(datetime.now(timezone.utc))
+        row["recovery_workflow_details"] = list(details)
+
+    def _row(self, number: str) -> dict:
+        for row in self.stored:
+            if row["notification_uuid"] == number:
+                return row
+        raise Refused(404, f"No notification with id {number}.")
 
     def _store(self, notification: dict) -> dict:
         host, kind = notification["hostname"], notification["type"]
@@ -63,84 +91,69 @@ class Masakari:
             raise Refused(409, f"Notification received from host {host} of type '{kind}' is ignored as the host is "
                                "already under maintenance.")
         generated = moment(notification["generated_time"])
+        try:
+            since = generated - self.duplicates
+        except OverflowError as error:
+            raise Refused(500, f"Unexpected API Error. {type(error)}") from None
         for row in self.stored:
             same = (row["type"], row["source_host_uuid"], row["payload"]) == (kind, self.hosts[host],
                                                                               notification["payload"])
             # of whatever status, and without an upper bound: a stored time in the future blocks for ever
-            if same and moment(row["generated_time"]) >= generated - self.duplicates:
+            if same and moment(row["generated_time"]) >= since:
                 raise Refused(409, f"Notification received from host {host} of type {kind} is duplicate.")
-        row = {"id": len(self.stored) + 1, "notification_uuid": str(uuid.uuid4()), "type": kind,
-               "source_host_uuid": self.hosts[host], "payload": notification["payload"], "status": "new",
-               "generated_time": generated.strftime("%Y-%m-%dT%H:%M:%S.%f"), "updated_at": None, "deleted": False,
-               "created_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f"), "deleted_at": None}
-        self.stored.append(row)
+        row = {"id": len(self.stored) + 1, "notification_uuid": str(uuid.uuid4()),
+               "generated_time": generated.strftime(TIME), "source_host_uuid": self.hosts[host], "type": kind,
+               "payload": notification["payload"], "status": "new", "failover_segment_uuid": SEGMENT, "message": None,
+               "created_at": _second(datetime.now(timezone.utc)), "updated_at": None, "deleted_at": None,
+               "deleted": False}
+        self.stored.append({**row, "recovery_workflow_details": []})
         return row
+
+    def _shown(self, path: str, query: Mapping[str, str], version: tuple[int, ...]) -> dict:
+        segment = {"id": 1, "uuid": SEGMENT, "name": "all", "service_type": "COMPUTE", "enabled": True,
+                   "description": None, "recovery_method": "auto", "created_at": _second(datetime.now(timezone.utc)),
+                   "updated_at": None, "deleted_at": None, "deleted": False}
+        if path == "/segments":
+            return {"segments": [segment]}
+        if path == f"/segments/{SEGMENT}/hosts":
+            return {"hosts": [
+                {"id": place, "uuid": number, "name": name, "failover_segment_id": SEGMENT, "failover_segment": segment,
+                 "type": "COMPUTE", "reserved": False, "control_attributes": "SSH", "on_maintenance":
+                 name in self.maintenance, "created_at": segment["created_at"], "updated_at": None, "deleted_at": None,
+                 "deleted": False} for place, (name, number) in enumerate(self.hosts.items(), 1)]}
+        if path == "/notifications":
+            return {"notifications": self._chosen(query)}
+        if path.startswith("/notifications/"):
+            row = self._row(path.rpartition("/")[2])
+            return {"notification": _row_shown(row, version >= WITH_DETAILS)}
+        raise Refused(404, "")
+
+    def _chosen(self, query: Mapping[str, str]) -> list[dict]:
+        try:
+            since = moment(query["generated-since"]) if "generated-since" in query else None
+        except ValueError:
+            raise Refused(400, "Invalid generated-since value") from None
+        keys = [key for key in ("status", "type", "source_host_uuid") if key in query]
+        chosen = [row for row in reversed(self.stored) if all(row[key] == query[key] for key in keys)
+                  and (since is None or moment(row["generated_time"]) >= since)]
+        return [_row_shown(row, False) for row in chosen[:int(query.get("limit", 1000))]]
 
 
 def error_document(status: int, message: str) -> dict:
     return {ERRORS.get(status, "masakariFault"): {"code": status, "message": message}}
 
 
-def moment(text: object) -> datetime:
-    """A generated_time as masakari reads it: any zone, none is UTC. Raises ValueError."""
-    found = MOMENT.fullmatch(text) if isinstance(text, str) else None
-    if not found:
-        raise ValueError(f"{text!r} is not a 'date-time'")
-    parts, fraction, zone = found.groups()[:6], found.group(7) or "0", found.group(8)
-    numbers = [int(part or 0) for part in parts]
-    offset = timedelta()
-    if zone and zone != "Z":
-        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:])) * (-1 if zone[0] == "-" else 1)
-    return datetime(*numbers, int(fraction.ljust(6, "0")), tzinfo=timezone.utc) - offset
+def _permitted(role: str, what: str) -> None:
+    if role != "admin":
+        raise Refused(403, f"Policy doesn't allow os_masakari_api:notifications:{what} to be performed.")
 
 
-def validated(body: bytes) -> dict:
-    """The notification of a request body. Raises Refused."""
-    try:
-        document = json.loads(body) if body else None
-    except ValueError:
-        raise Refused(400, "Malformed request body") from None
-    if not isinstance(document, dict):
-        raise Refused(400, f"{document!r} is not of type 'object'")
-    _only(document, ("notification",), "")
-    notification = document["notification"]
-    if not isinstance(notification, dict):
-        raise _invalid("notification", notification, "not an object")
-    _only(notification, FIELDS, "notification")
-    if notification["type"] not in ("COMPUTE_HOST", "VM", "PROCESS"):
-        raise _invalid("type", notification["type"], "not one of COMPUTE_HOST, VM, PROCESS")
-    host = notification["hostname"]
-    if not isinstance(host, str) or not re.fullmatch(r"[a-zA-Z0-9._-]{1,255}", host):
-        raise _invalid("hostname", host, "does not match '^[a-zA-Z0-9-._]*$'")
-    try:
-        moment(notification["generated_time"])
-    except ValueError as error:
-        raise _invalid("generated_time", notification["generated_time"], str(error)) from None
-    payload = notification["payload"]
-    if not isinstance(payload, dict) or not all(isinstance(value, str) for value in payload.values()):
-        raise _invalid("payload", payload, "not an object of strings")
-    if notification["type"] == "VM":
-        _vm(payload)
-    return notification
+def _row_shown(row: dict, with_details: bool) -> dict:
+    """What has been to the engine and back, for the details, has lost the fraction of a second."""
+    if with_details:
+        return {**row, "generated_time": _second(moment(row["generated_time"]))}
+    return {key: value for key, value in row.items() if key != "recovery_workflow_details"}
 
 
-def _vm(payload: dict) -> None:
-    _only(payload, PAYLOAD, "")
-    for key in ("event", "vir_domain_event"):
-        if not 1 <= len(payload[key]) <= 255:
-            raise _invalid(key, payload[key], "too short or too long")
-    # oslo's is_uuid_like: any case, dashes and braces or none
-    if not re.fullmatch(r"[0-9a-f]{32}", payload["instance_uuid"].lower().strip("{}").replace("-", "")):
-        raise _invalid("instance_uuid", payload["instance_uuid"], "is not a 'uuid'")
-
-
-def _only(document: dict, keys: tuple[str, ...], where: str) -> None:
-    """Exactly these keys. `where` is the path that masakari names; at the root of a schema it names none."""
-    for problem in ([f"{key!r} is a required property" for key in keys if key not in document]
-                    + [f"Additional properties are not allowed ({key!r} was unexpected)"
-                       for key in document if key not in keys]):
-        raise _invalid(where, document, problem) if where else Refused(400, problem)
-
-
-def _invalid(field: str, value: object, why: str) -> Refused:
-    return Refused(400, f"Invalid input for field/attribute {field}. Value: {value}. {why}")
+def _second(time: datetime) -> str:
+    return time.replace(microsecond=0).strftime(TIME)

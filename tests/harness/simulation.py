@@ -168,6 +168,9 @@ class Node:
     def recipients(self) -> Mapping[str, Sequence[str]]:
         return {}
 
+    def look_again(self) -> None:
+        """As for Reporting; here nothing comes of it."""
+
     def wake(self) -> None:
         pass
 

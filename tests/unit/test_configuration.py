@@ -111,7 +111,7 @@ def test_our_file_wins_over_masakarimonitors_conf_which_wins_over_the_default(wr
         ("[watch\ninterval = 5\n", " line 1: not a section; give [name]"),
         ("[watch]\ninterval\n", " line 2: not an assignment; give option = value on one line"),
         ("[report]\nbackends = masakari,\n    attributes\n", " line 3: not an assignment"),
-        ("[report]\nbackends = masakari, maskari\n", " line 2: report.backends = 'maskari': unknown; give a comma"),
+        ("[report]\nbackends = masakari, maskari\n", " line 2: report.backends = 'maskari': unknown; did you mean mas"),
         (b"[watch]\n# caf\xe9\n", " line 2: not UTF-8"),
         (b"[watch]\nint\x1b[31m = 5\n", " line 2: watch.int\\x1b[31m: unknown option"),
         (b"x" * (1 << 20) + b"x", " line 0"),

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from heartbeat.backends import Delivered, Later, Report
+from heartbeat.backends import FAILED, Delivered, Later, Report
 from heartbeat.delivery import GONE, NOT_NOW, STANDS, Courier
 from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Open
 from heartbeat.ledger import Ledger, LedgerError
@@ -116,7 +116,9 @@ def test_a_report_says_what_the_ledger_says(desk):
     desk.fail("guest", verdict=QEMU_DIED)
     desk.clock.now += 5
     desk.courier.step()
-    assert desk.receiver.reports == [Report(1, "guest", QEMU_DIED, OPENED, "compute1", False, "")]
+    assert desk.receiver.reports == [Report(
+        1, "guest", QEMU_DIED, OPENED, "compute1", False, "", FAILED, RECOVER, "vm", OPENED, "{}",
+    )]  # fmt: skip
     assert desk.states() == {1: "delivered"}
     assert desk.courier.status() == {"name": "masakari", "pending": 0, "delivered": 1, "error": None}
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from tests.harness.endpoint import Endpoint, Fault
-from tests.harness.masakari import Masakari, moment
+from tests.harness.masakari import Masakari
+from tests.harness.schema import moment
 
 GUEST = "5e3ba1b0-8f5b-4c0e-9b52-6a9d2f1c0001"
 MORNING = datetime(2026, 3, 1, 6, 0, tzinfo=timezone.utc)
@@ -30,7 +31,7 @@ def payload(**changes: object) -> dict:
 def post(masakari: Masakari, document: object) -> tuple[int, str]:
     status, answer = masakari.post(json.dumps(document).encode())
     (content,) = answer.values()
-    return status, content.get("message", content.get("status"))
+    return status, content.get("message") or content.get("status")
 
 
 @pytest.fixture
@@ -60,11 +61,11 @@ class TestContract:
         (notification(hostname="a b"), "field/attribute hostname. "),
         (notification(hostname="h" * 256), "field/attribute hostname. "),
         (notification(payload=[]), "field/attribute payload. "),
-        (payload(event=5), "field/attribute payload. "),
+        (payload(event=5), "field/attribute event. "),
         (payload(event=""), "field/attribute event. "),
         (payload(vir_domain_event="v" * 256), "field/attribute vir_domain_event. "),
         (payload(instance_uuid="not-a-uuid"), "field/attribute instance_uuid. "),
-        (notification(payload={}), "'event' is a required property"),
+        (notification(payload={}), "'instance_uuid' is a required property"),
         (payload(event=...), "'event' is a required property"),
         (payload(reason="hung"), "Additional properties are not allowed ('reason' was unexpected)"),
         ({**notification(), "more": 1}, "Additional properties are not allowed ('more' was unexpected)"),
@@ -108,6 +109,18 @@ class TestContract:
         assert status == 409
         assert message == ("Notification received from host one of type 'VM' is ignored as the host is already under "
                            "maintenance.")
+
+    def test_what_the_engine_has_done_is_shown_with_details_from_version_1_1_on(self, masakari):
+        post(masakari, notification())
+        number = masakari.stored[0]["notification_uuid"]
+        task = {"name": "ConfirmInstanceActiveTask", "state": "SUCCESS", "progress": 1.0, "progress_details": []}
+        masakari.settle(number, "finished", task)
+        shown = masakari.get(f"/notifications/{number}", {}, (1, 1)).document["notification"]
+        assert (shown["status"], shown["recovery_workflow_details"]) == ("finished", [task])
+        shown = masakari.get(f"/notifications/{number}", {}, (1, 0)).document["notification"]
+        assert shown["status"] == "finished"
+        assert "recovery_workflow_details" not in shown
+        assert masakari.get("/notifications", {"status": "new"}, (1, 1)).document == {"notifications": []}
 
 
 class TestOverTheWire:

@@ -298,7 +298,7 @@ def test_a_ledger_of_a_newer_version_is_left_alone_and_the_remedy_named(director
     begin(ledger)
     ledger._rows("PRAGMA user_version = 99")
     ledger.close()
-    with pytest.raises(LedgerError, match=r"newer version .* \(schema 99, we know 2\); install that") as raised:
+    with pytest.raises(LedgerError, match=r"newer version .* \(schema 99, we know 4\); install that") as raised:
         Ledger(directory)
     assert raised.value.path == f"{directory}/ledger.sqlite"
     connection = sqlite3.connect(f"{directory}/ledger.sqlite")

@@ -53,8 +53,8 @@ def client(endpoint):
 
     yield make
     for masakari in made:
-        if masakari._session:
-            masakari._session.session.close()
+        if masakari._service.session:
+            masakari._service.session.session.close()
 
 
 def report(verdict=HUNG, resend=False, seconds=0.0, previous="", hostname="compute1", uuid=GUEST) -> Report:
@@ -191,7 +191,9 @@ def test_an_error_of_the_server_may_have_come_after_it_stored_the_report(client,
     assert outcome == Later(f"Masakari answers {status}", None, uncertain=True, whole=True)
 
 
-@pytest.mark.parametrize(("status", "whole"), [(404, True), (405, True), (401, True), (413, False), (418, False)])
+@pytest.mark.parametrize(("status", "whole"), [
+    (404, True), (405, True), (401, True), (406, False), (413, False), (418, False),
+])  # fmt: skip
 def test_an_error_of_ours_is_looked_at_again_each_minute(client, endpoint, status, whole):
     endpoint.fail(status, times=2)
     outcome = client().deliver(report())

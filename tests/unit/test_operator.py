@@ -72,12 +72,12 @@ def test_incidents_are_a_table(answer, capsys):
     asked = answer({"incidents": [INCIDENT, {**INCIDENT, "id": 6, "closed": None, "deliveries": []}]})
     lines = run(capsys, "incidents", "--guest", "instance-00000001", "--limit", "5").splitlines()
     assert asked == [{"do": "incidents", "limit": 5, "uuid": "instance-00000001"}]
-    assert lines[0].split() == "ID OPENED GUEST NAME VERDICT ACTION EVIDENCE REPORTED ENDED".split()
+    assert lines[0].split() == "ID OPENED GUEST NAME VERDICT ACTION EVIDENCE REPORTED OUTCOME ENDED".split()
     assert lines[1].split("  ")[0] == "7"
     for text in ("2026-11-20T05:00:00Z", GUEST, "hung", "recover", "silent 16.2, kernel still", "masakari delivered",
                  "2026-11-20T05:01:00Z the guest was started again"):  # fmt: skip
         assert text in lines[1]
-    assert lines[2].endswith("-                   open")
+    assert lines[2].endswith("-                   -        open")
 
 
 def test_no_incidents_is_said(answer, capsys):

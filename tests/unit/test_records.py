@@ -226,9 +226,13 @@ def test_killed_while_taking_it_over_it_is_the_old_one_or_the_new_one(directory)
         connection = sqlite3.connect(f"{directory}/ledger.sqlite")
         versions.append(connection.execute("PRAGMA user_version").fetchone()[0])
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE name = 'hold'")]
+        kinds = connection.execute("SELECT 1 FROM pragma_table_info('delivery') WHERE name = 'kind'").fetchall()
+        assert (tables, len(kinds)) == (["hold"] if versions[-1] > 1 else [], int(versions[-1] > 2))
+        outcomes = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'outcome'").fetchall()
+        assert len(outcomes) == int(versions[-1] > 3)
+        assert connection.execute("SELECT count(*), max(attempts) FROM delivery").fetchall() == [(2, 1)]
         connection.close()
-        assert tables == (["hold"] if versions[-1] == 2 else [])
         if ran.returncode == 0:
             break
     assert ran.returncode == 0
-    assert (versions[0], versions[-1]) == (1, 2)
+    assert sorted(set(versions)) == [1, 2, 3, 4]

@@ -8,13 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from heartbeat.budget import Budget
+from heartbeat.choices import Choices
 from heartbeat.control import Refused
+from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
 from heartbeat.incident import HUNG, RECOVER, Close, Open
 from heartbeat.ledger import Ledger
 from heartbeat.requests import Node, handlers
 from heartbeat.schedule import Schedule
 from heartbeat.watch import HEALTHY, Fitness, Timing, Watch
+from tests.harness.memory_ledger import MemoryLedger
 
 FIRST, SECOND = "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b01", "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b02"
 STRANGER = "99999999-1659-4c83-b4e6-4e0e6d0f0b09"
@@ -26,10 +29,14 @@ class Owner:
 
     def __init__(self) -> None:
         names = {FIRST: "instance-00000001", SECOND: "instance-00000002"}
-        self.guests = SimpleNamespace(watches={
+        watches = {
             uuid: Watch(Guest(uuid, name, Channel.OPEN, 10, 1), "i1", 0.0, 0.0, HEALTHY, armed=True, answered=1.0)
             for uuid, name in names.items()
-        })  # fmt: skip
+        }  # fmt: skip
+        nova = Discrepancies(MemoryLedger(), lambda: NOW, dict, print, print, watches)
+        self.guests = SimpleNamespace(
+            watches=watches, choices=Choices(), discrepancies=nova, timing=lambda uuid, usual: usual
+        )
         self.schedule, self.timing = Schedule(10, 4, 4), Timing(10, 5, 15, 60)
         self.link, self.link_since, self.given = "", 0.0, []
 
@@ -51,7 +58,7 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def ask(owner, ledger):
-    reporting = SimpleNamespace(state="ok", hostname=SimpleNamespace(name="compute-1"), status=list)
+    reporting = SimpleNamespace(state="ok", hostname=SimpleNamespace(name="compute-1"), status=list, lost=["g1"])
     node = Node(
         lambda: "node-1", lambda: Budget(3, 3600.0), lambda _: Fitness(True, stretch=2.0), owner.given.append,
         lambda: NOW,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeat import configuration, sender
+from heartbeat import configuration, connections, sender
 from heartbeat.backends import Delivered, Later, Report
 from heartbeat.incident import HUNG, RECOVER, Open
 from heartbeat.ledger import Ledger
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUEST = "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b01"
 OPENED = "2026-11-20T05:00:00+00:00"
 REPORT = Report(1, GUEST, HUNG, OPENED, "compute1", False)
-COMMAND = [sys.executable, "-I", str(ROOT / "heartbeat" / "sender.py")]
+COMMAND = [sys.executable, "-I", str(ROOT / "heartbeat" / "sender.py"), "masakari"]
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_killed_while_sending_the_report_may_have_arrived(masakari, endpoint, mo
     monkeypatch.setattr(masakari, "_write", write_and_kill)
     outcome = masakari.deliver(REPORT)
     assert (outcome.uncertain, outcome.whole) == (True, True)
-    assert outcome.reason == "the sender ended with status -9; check the memory of this node"
+    assert outcome.reason == "the sender ended with status -15; check the memory of this node"
 
 
 def test_a_child_that_does_not_answer_is_killed_in_time(masakari, monkeypatch):
@@ -163,6 +163,11 @@ def test_new_settings_need_no_restart_of_ours(masakari, options, endpoint):
     assert masakari.prepare().after == 300.0
     masakari.configure({**options, "auth": {**options["auth"], "password": "secret"}})
     assert masakari.prepare() is None
+
+
+def test_an_address_of_another_service_is_not_taken_for_keystones_nor_waited_for(masakari, options, endpoint):
+    options["auth"]["auth_url"] = endpoint.url + "/instance-ha/v1/segments"
+    assert masakari.prepare().reason == "Keystone: no versions of its API found; check masakari.auth_url"
 
 
 def test_without_keystoneauth1_the_package_is_named(masakari, tmp_path, monkeypatch):
@@ -236,7 +241,7 @@ cafile = /their/ca
 def test_our_own_credentials_are_the_ones_used(tmp_path):
     (tmp_path / "qga.conf").write_text(OURS.format(tmp_path / "monitors.conf"))
     (tmp_path / "monitors.conf").write_text(THEIRS)
-    options = sender.connection(configuration.load(str(tmp_path / "qga.conf")))
+    options = connections.connection(configuration.load(str(tmp_path / "qga.conf")))
     assert options == {
         "auth": {
             "auth_url": "http://k:5000/v3", "username": "u", "password": "p", "project_name": "service",
@@ -250,7 +255,7 @@ def test_our_own_credentials_are_the_ones_used(tmp_path):
 def test_without_our_own_the_credentials_of_masakarimonitors_conf_are_used(tmp_path):
     (tmp_path / "qga.conf").write_text(f"[masakari]\ncredentials = {tmp_path}/monitors.conf\ncafile = /ca\n")
     (tmp_path / "monitors.conf").write_text(THEIRS)
-    options = sender.connection(configuration.load(str(tmp_path / "qga.conf")))
+    options = connections.connection(configuration.load(str(tmp_path / "qga.conf")))
     assert options["auth"]["auth_type"] == "v3password"
     assert options["auth"]["password"] == "theirs"
     got = [options[name] for name in ("region", "interface", "cafile", "insecure")]

@@ -28,7 +28,7 @@ from heartbeat.observation import (
 )
 from heartbeat.probe import Answer
 from heartbeat.verdict import begin
-from heartbeat.watch import Fitness, Timing
+from heartbeat.watch import Fitness, Timing, wake_at
 from tests.harness.books import Judged
 from tests.harness.observations import FIT, NEXT_RUN, RUN, TIMING, guest, sample, seen
 
@@ -87,6 +87,10 @@ waits = some.lists(some.sampled_from([0.0, 1.0, 5.0, 5.0, 5.0, 13.0, 61.0, 700.0
 def told(armed: bool, timing: Timing, events: list, pauses: list[float]) -> Judged:
     story = Judged(armed)
     story.timing = timing
+    return going_on(story, events, pauses)
+
+
+def going_on(story: Judged, events: list, pauses: list[float]) -> Judged:
     for it, after in zip(events, pauses):
         if it == "ask":
             story.step(Asked(), after)
@@ -136,6 +140,21 @@ def test_from_wherever_it_got_a_guest_that_stays_silent_and_still_is_reported(ar
     assert story.watch.incident.verdict == HUNG
     assert story.watch.incident.action == RECOVER or story.watch.incident == before
     event("reached with an incident" if before else "reached without")
+
+
+@MANY
+@given(armed=some.booleans(), timing=timings, parts=some.lists(steps, min_size=3, max_size=3), pauses=waits)
+def test_a_guest_is_never_judged_while_it_is_exempt_wherever_that_begins_and_ends(armed, timing, parts, pauses):
+    story = told(armed, timing, parts[0], pauses)
+    story.timing = timing._replace(exempt="not opted in")
+    story.step(Tick(), 1)
+    opened = len(story.incidents)
+    going_on(story, parts[1], pauses)
+    assert (len(story.incidents), story.open, story.watch.armed) == (opened, [], False)
+    assert wake_at(story.watch, story.timing) == float("inf")
+    story.timing = timing
+    going_on(story, parts[2], pauses)
+    event("judged again" if len(story.incidents) > opened else "judged no more")
 
 
 @pytest.mark.parametrize("silence", [12, 15, 60])
