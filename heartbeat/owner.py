@@ -85,7 +85,7 @@ class Owner:
         self._queue: SimpleQueue[Message | Call | Stop | None] = SimpleQueue()
         self._quiet: deque[About] = deque()
         self._eager = False  # no slot is free, so that every answer gives one back
-        self.hypervisor = hypervisor(self._post)
+        self.hypervisor = hypervisor(self.post)
         self.schedule = Schedule(timing.interval, QUESTIONS, AGAIN)
         self.guests = Guests(
             ledger, wall, self._ask_soon, self.hypervisor.look,
@@ -106,8 +106,17 @@ class Owner:
         return self.condition.fitness(self.link, self.held)
 
     def post(self, message: Message) -> None:
-        """From any thread: something to be handled in the loop."""
-        self._queue.put(message)
+        """From any thread: something to be handled in the loop.
+
+        A healthy guest's answer changes nothing, so it waits for whatever wakes the loop next: half of what a question
+        costs would be the waking. Whoever decides sees it first, see _take.
+        """
+        if not (isinstance(message, About) and _usual(message.observation)):
+            self._queue.put(message)
+            return
+        self._quiet.append(message)
+        if self._eager:
+            self._queue.put(None)
 
     def question(self) -> Question | None:
         """What Nova is to be asked now, None for nothing. In the loop only."""
@@ -166,16 +175,6 @@ class Owner:
             log.warning("%d recoveries under way, budget.in_flight is %d: %s", flying, most, word)
         self.crowded = crowded
         return crowded
-
-    def _post(self, message: Message) -> None:
-        """From any thread. A healthy guest's answer changes nothing, so it waits for whatever wakes the loop next: half
-        of what a question costs would be the waking. Whoever decides sees it first, see _take."""
-        if not (isinstance(message, About) and _usual(message.observation)):
-            self._queue.put(message)
-            return
-        self._quiet.append(message)
-        if self._eager:
-            self._queue.put(None)
 
     def stop(self) -> None:
         """From any thread, or a signal handler."""

@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from heartbeat import configuration, eventlog, inspection
+from heartbeat import configuration, eventlog, inspection, privileges
 from heartbeat.examination import examine
 from heartbeat.inspection import Helper, cluster, guests, host
 from heartbeat.inspection.finding import FAILED, OK, Finding
 from heartbeat.inspection.steps import Step, follow, within
+from heartbeat.privileges import Standing
 
 ONE, TWO = "6f5e0a2c-0000-4000-8000-000000000001", "6f5e0a2c-0000-4000-8000-000000000002"
 
@@ -340,14 +341,15 @@ def test_parameters_of_the_resource_are_told_to_be_in_force(tmp_path):
     assert "as the resource sets them: interval" in texts
 
 
-def test_a_quick_check_is_four_lines_and_the_code_of_the_first_failure(tmp_path, monkeypatch, capsys):
+def test_a_quick_check_is_five_lines_and_the_code_of_the_first_failure(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(guests, "_reach", lambda uri: "refused")
+    monkeypatch.setattr(privileges, "drop", lambda config: Standing("the helper runs as root: no user", unwanted=True))
     path = tmp_path / "conf"
     path.write_text(f"[masakari]\ncredentials = {tmp_path}/none\n")
     path.chmod(0o644)
     assert examine(configuration.load(str(path))) == 4
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["ok", "FAILED", "ok", "FAILED"]
+    assert [line.split()[0] for line in lines[:5]] == ["ok", "FAILED", "ok", "warn", "FAILED"]
     assert lines[1] == f"FAILED {path} has mode 0644 and may hold a password; chmod 0640 {path}"
 
 

@@ -71,10 +71,10 @@ def said(answer: Answer) -> About:
 
 def test_a_healthy_answer_wakes_nobody_and_is_heard_before_whatever_does():
     owner = Still(Machine()).owner
-    owner._post(said(Answer.ALIVE))
-    owner._post(said(Answer.ALIVE))
+    owner.post(said(Answer.ALIVE))
+    owner.post(said(Answer.ALIVE))
     assert owner._queue.empty()
-    owner._post(About(UUID, Stopped(True, "failed")))
+    owner.post(About(UUID, Stopped(True, "failed")))
     assert not owner._queue.empty()
     assert [type(message.observation) for message in owner._take(30)] == [Answered, Answered, Stopped]
     assert owner._take(0) == []
@@ -83,21 +83,21 @@ def test_a_healthy_answer_wakes_nobody_and_is_heard_before_whatever_does():
 @pytest.mark.parametrize("answer", [answer for answer in Answer if answer is not Answer.ALIVE])
 def test_any_other_answer_wakes_the_loop(answer):
     owner = Still(Machine()).owner
-    owner._post(said(answer))
+    owner.post(said(answer))
     assert not owner._queue.empty()
 
 
 def test_an_answer_that_gives_back_a_slot_that_is_wanted_wakes_the_loop():
     owner = Still(Machine()).owner
     owner._eager = True
-    owner._post(said(Answer.ALIVE))
+    owner.post(said(Answer.ALIVE))
     assert not owner._queue.empty()
     assert owner._take(30) == [said(Answer.ALIVE)]
 
 
 def test_an_answer_that_came_before_the_loop_slept_keeps_it_awake():
     owner = Still(Machine()).owner
-    owner._post(said(Answer.ALIVE))
+    owner.post(said(Answer.ALIVE))
     began = time.monotonic()
     assert owner._take(30) == [said(Answer.ALIVE)]
     assert time.monotonic() - began < 15
