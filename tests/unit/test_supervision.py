@@ -19,6 +19,7 @@ from qga_ra import client, holder, supervision
 from qga_ra.errors import Failure
 from qga_ra.parameters import Invocation
 from qga_ra.supervision import ENVIRONMENT, Places
+from tests.harness.wait import until
 
 PYTHON = "/usr/bin/python3"
 STANDIN = str(Path(__file__).with_name("standin.py"))
@@ -69,8 +70,9 @@ def running(places: Places, behave: Callable[..., Path]) -> Callable[..., int]:
 
     def started(**behaviour: object) -> int:
         supervision.launch(places, given(behave(**behaviour)))
-        (pid,) = holder.holders(places.lock)
-        return pid
+        # One that leaves the lock to a child is about to end, and holds it together with the child until then.
+        found = until(lambda: len(pids := holder.holders(places.lock)) == 1 and pids, "one process to hold the lock")
+        return found[0]
 
     return started
 
