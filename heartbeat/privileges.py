@@ -16,6 +16,7 @@ import resource
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from heartbeat import trial
 from heartbeat.belongings import KEPT, ROOT, Unfit, User, givable, hand_over, make_ways
 from heartbeat.configuration import Configuration
 from heartbeat.settings import plain
@@ -27,6 +28,7 @@ GROUPS = ("libvirt", "haclient")
 LIBVIRT = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 # What proves to a libvirt that is not reached by its socket who we are.
 PROOFS = ("/etc/libvirt/auth.conf", "/etc/pki/libvirt/private/clientkey.pem")
+LIBVIRT_LIMIT = 5.0  # seconds; libvirt's open has no time limit of its own
 PROC = "/proc/1/stat"  # of a process of root's, as QEMU's may be; hidden with hidepid
 
 
@@ -64,7 +66,7 @@ def drop(config: Configuration, run_directory: str = "") -> Standing:
         user = find(name)
         if run_directory:
             make_ways(config, user)
-        trouble = obstacle(config, user)
+        trouble = obstacle(config, user) or refusal(config, user)
         if trouble:
             raise Unfit(trouble)
         if run_directory:
@@ -77,7 +79,7 @@ def drop(config: Configuration, run_directory: str = "") -> Standing:
         if run_directory:
             with contextlib.suppress(OSError, Unfit):
                 hand_over(config, run_directory, ROOT)
-        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        why = f"{error.filename or 'a change of user'}: {error.strerror}" if isinstance(error, OSError) else str(error)
         return Standing(f"the helper runs as root: {why}", unwanted=True)
     return Standing(f"the helper runs as user {user.name}, uid {user.uid}, without any capability")
 
@@ -121,6 +123,21 @@ def obstacle(config: Configuration, user: User) -> str:
             if not os.access(path, mode, effective_ids=True) and (path == PROC or _there(path)):
                 return f"user {user.name} may not use {path}, to {purpose}"
     return ""
+
+
+def refusal(config: Configuration, user: User) -> str:
+    """Why libvirt does not let this user in, "" if it does. One that is away or hangs says nothing, and refuses nobody:
+    what it says later is in the link's reason. Raises OSError."""
+    uri = config.text("libvirt.connection_uri")
+
+    def asked() -> str:
+        from heartbeat.hypervisor import access  # the sender has no use for libvirt
+
+        _become(user)
+        return access.refusal(uri)
+
+    said = trial.answer(asked, LIBVIRT_LIMIT)
+    return f"libvirt refuses user {user.name}: {said}" if said else ""
 
 
 def foreign(config: Configuration, user: User) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Container
@@ -14,11 +15,10 @@ import libvirt
 
 from heartbeat import procfs
 from heartbeat.guest import BadDomain, read
-from heartbeat.hypervisor import events
+from heartbeat.hypervisor import access, events
 from heartbeat.message import About, Inventory, LinkDown, LinkUp, Message
 from heartbeat.observation import Gap, Observation, Seen, Stopped, Vanished
 from heartbeat.procfs import Process
-from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Link:
                 self._serve(watcher)
                 why = "libvirt closed the connection"
             except libvirt.libvirtError as error:
-                why = plain(error.get_error_message() or "no reason given")
+                why = access.trouble(error, root=os.geteuid() == 0)
             except Exception:
                 log.exception("reading libvirt failed; it is connected anew")
                 why = "a failure of ours, see the log"

@@ -90,6 +90,19 @@ def by_hand(node):
         shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture
+def polkit(node):
+    """Has libvirtd ask polkit, from its next start on: there is none here, which lets in nobody but root."""
+    file = Path("/etc/libvirt/libvirtd.conf")
+    before = file.read_text()
+    wanted = before.replace('auth_unix_rw = "none"', 'auth_unix_rw = "polkit"')
+    assert wanted != before
+    file.write_text(wanted)
+    yield
+    file.write_text(before)
+    node.libvirtd.restart()
+
+
 def stays_root(node, pid: int, why: str) -> None:
     is_root(pid)
     until(lambda: f"WARNING the helper runs as root: {why}" in node.log(), f"the log to say {why!r}")
@@ -168,6 +181,38 @@ def test_it_stays_root_where_its_user_may_not_connect_to_libvirt_and_watches_all
         until(lambda: node.status()["libvirt"]["connected"], "libvirt to be connected")
     finally:
         socket.chmod(mode)
+
+
+def test_it_stays_root_where_libvirt_refuses_its_user_and_watches_all_the_same(node, by_hand, polkit):
+    node.libvirtd.restart()
+    with boot(92) as guest:
+        stays_root(node, by_hand(), f"libvirt refuses user {USER}: ")
+        node.wait_state(guest.uuid, "healthy")
+        why = node.log().partition("libvirt refuses user")[2].partition("\n")[0]
+        assert "let group libvirt in by a polkit rule for org.libvirt.unix.manage or auth_unix_rw=none" in why
+        looked = node.command("check").stdout
+        assert f"note:  the helper runs as root: libvirt refuses user {USER}" in looked
+        assert "ok     libvirt answers" in looked
+
+
+def test_a_libvirt_that_refuses_its_user_only_later_is_had_back_by_a_restart_as_its_reason_says(node, by_hand, polkit):
+    node.libvirtd.stop()
+    pid = by_hand()
+    is_confined(pid)
+    node.libvirtd.start()
+    until(lambda: "restart the resource: its helper then stays root" in str(node.status()["libvirt"]), "the remedy")
+    assert node.agent("stop").returncode == 0
+    stays_root(node, by_hand(), f"libvirt refuses user {USER}: ")
+    until(lambda: node.status()["libvirt"]["connected"], "libvirt to be connected")
+
+
+def test_a_libvirt_that_hangs_keeps_nobody_root_and_no_start_from_its_end(node, by_hand):
+    node.libvirtd.freeze()
+    try:
+        is_confined(by_hand())
+    finally:
+        node.libvirtd.thaw()
+    until(lambda: node.status()["libvirt"]["connected"], "libvirt to be connected")
 
 
 def test_it_stays_root_where_only_root_can_prove_to_libvirt_who_asks(node, by_hand):
