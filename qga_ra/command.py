@@ -76,8 +76,9 @@ def header(reply: Mapping[str, Any]) -> list[str]:
     suspended = [guest for guest in records(reply.get("guests")) if action(guest) == "suspended"]
     if suspended:
         lines.append(f"attention {len(suspended)} guests were recovered too often and need a human; marked below")
-    if lost := reply.get("lost"):
-        shown = ", ".join(plain(uuid, 36) for uuid in (lost if isinstance(lost, list) else [])[:5])
+    lost = reply.get("lost")
+    if isinstance(lost, list) and lost:
+        shown = ", ".join(plain(uuid, 36) for uuid in lost[:5])
         lines.append(f"attention {len(lost)} guests were not recovered and need a human: {shown}")
     return lines
 

@@ -127,6 +127,7 @@ def variables(report: Report) -> dict[str, str]:
     }
     if report.kind == CLEARED:
         found["QGA_CLEARED"], found["QGA_WHY"] = document["cleared"]["at"], document["cleared"]["why"]
+        found["QGA_OUTCOME"] = document["cleared"].get("outcome", "")
     return found
 
 

@@ -28,6 +28,7 @@ class Endpoint:
     log       a file that gets a line of JSON per attempt
 
     attempts  every POST of a notification; notifications: those that were stored (answered or not)
+    reads     the path of every GET of Masakari's, with its query
     logins    tokens given out
     masakari  hosts, maintenance (a set of names), stored rows
     receivers Vitrage, Mistral and a webhook's receiver, by path; received: every POST to each, by its name
@@ -44,7 +45,8 @@ class Endpoint:
         self.logins = 0
         self._port, self._log = port, log
         self._tokens: set[str] = set()
-        queues = ("notifications", "tokens", *self.received)
+        self.reads: list[str] = []
+        queues = ("notifications", "reads", "tokens", *self.received)
         self._next: dict[str, list[Fault | int]] = {name: [] for name in queues}
         self._always: dict[str, Fault | int] = {}
         self._lock, self._released = threading.Lock(), threading.Event()
@@ -97,8 +99,8 @@ class Endpoint:
             self._server = None
 
     def fail(self, fault: Fault | int, times: int = 1, on: str = "notifications") -> None:
-        """Let so many of the next requests fail so; times=0: all until `heal`. on: "notifications", "tokens", or
-        a receiver's name."""
+        """Let so many of the next requests fail so; times=0: all until `heal`. on: "notifications", "reads" of
+        them, "tokens", or a receiver's name."""
         with self._lock:
             self._released.clear()
             if times:

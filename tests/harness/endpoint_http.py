@@ -109,7 +109,12 @@ class Handler(BaseHTTPRequestHandler):
         documents = {IDENTITY: (300, {"versions": {"values": [identity]}}),
                      IDENTITY + "/v3": (200, {"version": identity}),
                      INSTANCE_HA: (200, {"versions": [masakari]}), INSTANCE_HA + "/v1": (200, {"version": masakari})}
-        self._reply(*documents.get(path) or self._masakari())
+        if path in documents:
+            self._reply(*documents[path])
+            return
+        self.endpoint.reads.append(self.path[len(INSTANCE_HA + "/v1"):])
+        fault = self.endpoint.next_fault("reads")
+        self._answer(fault, self._treated(fault, self._masakari))
 
     def do_POST(self) -> None:
         arrived = time.monotonic()

@@ -145,6 +145,8 @@ def test_killed_at_two_hundred_moments_it_tells_everybody_of_every_incident_and_
         helper.kill()
         helper.start()
     settled(helper, (len(ALL) + len(CLEARED)) * GUESTS)
+    query = "SELECT count(*) FROM outcome WHERE outcome = 'recovered' AND done"
+    until(lambda: helper.rows(query) == [(GUESTS,)], "every guest to be known as recovered", 60, 0.5)
     check(helper)
 
 

@@ -66,6 +66,8 @@ def test_it_is_told_when_and_why_it_is_over_and_whether_this_is_a_repetition():
     assert [over[name] for name in ("QGA_EVENT", "QGA_CLEARED", "QGA_WHY", "QGA_REPEATED")] == [
         "cleared", CLOSED, "answers again", "yes",
     ]  # fmt: skip
+    assert over["QGA_OUTCOME"] == "", "not known yet"
+    assert variables(replace(REPORT, kind=CLEARED, closed=CLOSED, outcome="recovered"))["QGA_OUTCOME"] == "recovered"
 
 
 def test_what_a_guest_is_called_is_one_printable_line_that_no_shell_has_seen(command, tmp_path):

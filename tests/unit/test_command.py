@@ -71,6 +71,16 @@ def test_status_shows_each_guest_and_what_is_reported_about_it(answer, capsys):
     assert GUEST["uuid"] in table[3]
 
 
+def test_status_shows_how_it_stands_with_a_recovery_and_who_needs_a_human(answer, capsys):
+    guests = [{**GUEST, "state": "hung", "incident": INCIDENT, "recovery": "awaited, Masakari says running"},
+              {**GUEST, "state": "stopped", "recovery": "not recovered, needs a human"}]  # fmt: skip
+    answer({**REPLY, "guests": guests, "lost": [GUEST["uuid"]]})
+    text = status(capsys)
+    assert f"attention 1 guests were not recovered and need a human: {GUEST['uuid']}\n" in text
+    assert "attributes delivered; recovery: awaited, Masakari says running\n" in text
+    assert text.endswith("  recovery: not recovered, needs a human\n")
+
+
 def test_status_for_programs_is_all_of_it_as_json(answer, capsys):
     answer(REPLY)
     assert json.loads(status(capsys, "--json")) == REPLY
@@ -88,7 +98,9 @@ def test_a_name_with_control_characters_does_not_reach_the_terminal(answer, caps
     assert max(map(len, status(capsys).splitlines())) < 300
 
 
-@pytest.mark.parametrize("reply", [{}, {"guests": 5, "libvirt": [], "backends": {}}, {"guests": [None, {"x": 1}]}])
+@pytest.mark.parametrize("reply", [
+    {}, {"guests": 5, "libvirt": [], "backends": {}, "lost": 5}, {"guests": [None, {"x": 1}]},
+])  # fmt: skip
 def test_a_reply_of_another_version_is_shown_as_far_as_it_goes(answer, capsys, reply):
     answer(reply)
     assert "not connected" in status(capsys)

@@ -80,6 +80,22 @@ def test_incidents_are_a_table(answer, capsys):
     assert lines[2].endswith("-                   -        open")
 
 
+@pytest.mark.parametrize(("about", "text"), [
+    ({"recovery": {"outcome": "", "status": "", "human": False}}, "awaited"),
+    ({"recovery": {"outcome": "recovered", "status": "finished", "human": False}}, "recovered"),
+    ({"recovery": {"outcome": "not recovered", "status": "failed", "human": True}}, "not recovered, needs a human"),
+    ({"recovery": None, "action": "suspended", "closed": None}, "needs a human"),
+    ({"recovery": None, "action": "suspended"}, "-"), ({"recovery": 5}, "-"),
+    ({"recovery": {"outcome": EVIL, "human": 1}}, "all is well"),
+])  # fmt: skip
+def test_an_incident_says_what_became_of_the_recovery(answer, capsys, about, text):
+    answer({"incidents": [{**INCIDENT, **about}]})
+    heading, line = run(capsys, "incidents").splitlines()
+    at = heading.index("OUTCOME")
+    assert text in line[at:heading.index("ENDED")]
+    assert line.isprintable()
+
+
 def test_no_incidents_is_said(answer, capsys):
     answer({"incidents": []})
     assert run(capsys, "incidents") == "no incidents\n"

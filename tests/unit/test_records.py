@@ -204,6 +204,20 @@ def test_a_taken_over_ledger_has_the_same_tables_as_a_new_one(directory, tmp_pat
     assert shapes[0] == shapes[1]
 
 
+def test_of_a_taken_over_ledger_a_recovery_that_was_asked_for_and_is_not_over_is_followed(directory):
+    left_behind(directory)
+    connection = sqlite3.connect(f"{directory}/ledger.sqlite")
+    connection.execute("UPDATE incident SET closed_at = NULL WHERE id = 1")
+    connection.commit()
+    connection.close()
+    ledger = Ledger(directory)
+    (followed,) = ledger.followed()
+    assert (followed.incident, followed.uuid, followed.outcome) == (1, GUEST, "")
+    assert followed.generated_time == "2026-11-20T05:00:01.000000+00:00"
+    assert followed.reference
+    ledger.close()
+
+
 def test_killed_while_taking_it_over_it_is_the_old_one_or_the_new_one(directory):
     left_behind(directory)
     code = (

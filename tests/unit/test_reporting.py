@@ -11,7 +11,7 @@ from heartbeat.hostname import Hostname
 from heartbeat.incident import AGENT_SILENT, HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED, Close, Open
 from heartbeat.ledger import Ledger
 from heartbeat.reporting import Reporting
-from tests.harness.endpoint import Endpoint
+from tests.harness.endpoint import Endpoint, Fault
 from tests.harness.receivers import KEY
 from tests.harness.wait import until
 
@@ -119,6 +119,19 @@ def test_one_that_is_away_holds_up_no_other_and_is_named(node):
     node.reload()
     node.owes_nothing()
     assert set(node.ledger.deliveries([1])[1].values()) == {"delivered"}
+
+
+def test_a_question_about_an_old_report_that_hangs_keeps_no_new_one_waiting(node):
+    node.reload("masakari", masakari="timeout = 120")
+    node.endpoint.fail(Fault.HANG, times=0, on="reads")
+    node.fail()
+    until(lambda: node.endpoint.reads, "Masakari to be asked what became of it", 60)
+    node.fail(OTHER)
+    until(lambda: len(node.endpoint.notifications) == 2, "the other guest's report", 60)
+    assert len(node.endpoint.reads) == 1, "which still hangs"
+    node.endpoint.heal()
+    node.endpoint.masakari.settle(node.endpoint.masakari.stored[0]["notification_uuid"], "ignored")
+    until(lambda: (it := node.ledger.fruit(1)) and it.outcome == "ignored", "the outcome", 60)
 
 
 def test_what_is_only_recorded_reaches_those_that_want_it(node):
