@@ -33,14 +33,15 @@ def test_every_command_and_its_options_are_in_the_operators_page():
 
 
 def test_every_option_of_the_file_is_there_with_its_default_bounds_and_reason():
-    text = shown(pages.FILE)
+    whole = shown(pages.FILE)
     for option in settings.OPTIONS:
+        text = whole.partition(f"SECTION [{option.section}]")[2]
         facts = f"{option.name} = {' '.join(option.reason.split())} Default: {option.text(option.default) or 'empty'}"
         assert facts in text, option.key
         if option.kind in ("integer", "seconds"):
             assert f"From {option.low:g} to {option.high:g}." in text.partition(facts)[2][:60], option.key
     for preset in settings.PRESETS.values():
-        assert str(preset["budget.window"]) in text
+        assert str(preset["budget.window"]) in whole
 
 
 def test_every_parameter_action_and_attribute_of_the_agent_is_there():
