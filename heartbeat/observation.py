@@ -108,6 +108,10 @@ class Gap(NamedTuple):
     blind: bool
 
 
+class ClockSet(NamedTuple):
+    """The host's wall clock was set: an age of a balloon's stamp may be wrong by that."""
+
+
 class Tick(NamedTuple):
     """Time has passed."""
 
@@ -128,6 +132,6 @@ class Warn(NamedTuple):
 
 Observation = Union[
     Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
-    Recorded, Gap, Tick,
+    Recorded, Gap, ClockSet, Tick,
 ]
 Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

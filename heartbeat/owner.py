@@ -16,7 +16,7 @@ from heartbeat.hypervisor import QUESTIONS, Hypervisor
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
-from heartbeat.observation import Answered, Asked, Gap
+from heartbeat.observation import Answered, Asked, ClockSet, Gap
 from heartbeat.patience import answer_limit
 from heartbeat.pressure import Pressure
 from heartbeat.pressure import read as read_pressure
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 # Seconds: the loop turns at least this often, and more than LATE beyond that is our own lateness, which counts
 # against no guest.
 TURN, LATE = 1.0, 3.0
+# Seconds by which the wall clock may leave the monotonic one between two turns; a leap second is within.
+SET = 1.0
 # States of guests that are known not to answer, and how many intervals pass between two questions to one of them.
 SILENT, ROUNDS = frozenset({HUNG, AGENT_SILENT, QEMU_STUCK}), 3
 # Questions that may be out to guests which left the last one unanswered; two slots stay for all others, which give them
@@ -59,6 +61,7 @@ class Owner:
     reporting: who is told. hypervisor: makes it from our `post`. wall: UTC now in ISO 8601. limits, budget: as set.
     pressure: reads the host's. clock: monotonic seconds.
     suspended: seconds that the host has slept since its boot, which the monotonic clock leaves out.
+    ahead: seconds by which the wall clock is ahead of the monotonic one.
     """
 
     def __init__(
@@ -73,9 +76,10 @@ class Owner:
         pressure: Callable[[], Pressure] = read_pressure,
         clock: Callable[[], float] = time.monotonic,
         suspended: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
+        ahead: Callable[[], float] = lambda: time.time() - time.monotonic(),
     ) -> None:
         self.timing, self._reporting, self._clock, self._suspended = timing, reporting, clock, suspended
-        self._asleep = suspended()
+        self._asleep, self._ahead_now, self._ahead = suspended(), ahead, ahead()
         self._queue: SimpleQueue[Message | Call | Stop] = SimpleQueue()
         self.hypervisor = hypervisor(self._queue.put)
         self.schedule = Schedule(timing.interval, QUESTIONS, AGAIN)
@@ -173,12 +177,15 @@ class Owner:
 
     def _look_at_ourselves(self) -> None:
         """If we, or the whole host, did not run for a while, what guests did meanwhile counts against nobody."""
-        now, asleep = self._clock(), self._suspended()
-        late = now - self.progress + asleep - self._asleep
-        self._asleep = asleep
+        now, asleep, ahead = self._clock(), self._suspended(), self._ahead_now()
+        late, step = now - self.progress + asleep - self._asleep, ahead - self._ahead
+        self._asleep, self._ahead = asleep, ahead
         if late > TURN + LATE:
             log.warning("this loop was held up for %.1f s; what guests did meanwhile counts against nobody", late)
             self.guests.all(Gap("we were held up ourselves", False), now, self.fitness, self.timing)
+        elif abs(step) > SET:
+            log.warning("the wall clock was set by %+.1f s: a balloon's age counts again when its guest has answered", step)
+            self.guests.all(ClockSet(), now, self.fitness, self.timing)
 
     def _look_at_the_node(self, now: float) -> None:
         late, self._late = self._late, 0.0

@@ -68,7 +68,8 @@ class Watch(NamedTuple):
     incarnation: names one QEMU process. since: of the state. begun: when it was started or reset, or first seen.
     started: that was its start or reset, and we saw it. armed: this incarnation has answered since.
     answers, boots: what is known of the seconds that it takes to answer, and to boot until it answers.
-    steady: since its last answer nothing that we know of has kept it from running: that answer's time.
+    steady: since its last answer nothing that we know of has kept it from running, the wall clock was not set, and its
+    first sample was taken before a second question: that answer's time.
     asked: when the question that is out was asked. silent_from: when the first of the unanswered questions was asked.
     first, last: samples since then. looking: a sample is being taken.
     closed_from: since when the agent cannot be reached though the guest runs. panicked: its kernel said so.
