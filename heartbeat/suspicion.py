@@ -69,7 +69,8 @@ def sampled(watch: Watch, it: Sampled, now: float, fitness: Fitness, timing: Tim
     thawed = watch.last is not None and watch.last.frozen and not it.sample.frozen
     kept = watch.first if watch.first and (watch.first.whole or not it.sample.whole) else it.sample
     first = it.sample if thawed else kept
-    steady = None if thawed or it.sample.frozen else watch.steady
+    late = first is it.sample and watch.silences
+    steady = None if thawed or it.sample.frozen or late else watch.steady
     return _weigh(watch._replace(first=first, last=it.sample, steady=steady), now, fitness, timing)
 
 
@@ -112,7 +113,7 @@ def unreachable(watch: Watch, why: str, now: float) -> Watch:
 def assess(testimony: Testimony, last: Sample, steady: bool) -> tuple[str | None, str]:  # noqa: PLR0911
     """The verdict on an agent that has been silent for long enough, or None; and the reason, for people.
 
-    steady: whether nothing has kept the guest from running since its last answer.
+    steady: whether nothing has kept the guest from running since its last answer, and a question was put in the window.
     """
     if testimony.cpu is Cpu.STARVED and not last.stopped:
         # Which also explains the silence of an agent whose kernel gets a word out now and then, and of the monitor.
@@ -128,7 +129,9 @@ def assess(testimony: Testimony, last: Sample, steady: bool) -> tuple[str | None
         return None, "QEMU's monitor could not be asked for the guest's counters"
     if testimony.kernel is Says.STILL and testimony.cpu is not Cpu.WORKING:
         return HUNG, f"agent silent, kernel still, CPU {testimony.cpu.value}"
-    # Each of our questions interrupts the guest: whoever lives takes the interrupt, even if its agent is stopped.
+    # The first two questions that an agent does not read interrupt the guest all the same, and whoever lives takes the
+    # interrupt. The second is within the window if `steady`. Linux asks for no more: its driver leaves the first unread
+    # buffer where it is, so its event index stays.
     if testimony.cpu is Cpu.STILL and (testimony.kernel is Says.ABSENT or steady):
         return HUNG, "agent silent, CPU still"
     if testimony.kernel is Says.UNSURE:

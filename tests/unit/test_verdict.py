@@ -100,6 +100,21 @@ def test_vcpus_that_take_no_interrupt_are_a_verdict_before_the_balloon_is_overdu
     assert '"kernel":"unsure"' in story.incidents[0].evidence
 
 
+def test_vcpus_that_sleep_prove_nothing_where_the_first_look_came_after_the_second_question():
+    """An idle guest whose agent is stopped is woken by two unread questions at most: its kernel asks for no more
+    interrupts. With both before the first look, whoever needs no timer sleeps on until its balloon is asked."""
+    story = healthy()
+    story.timing = TIMING._replace(silence=7)
+    story.now += 4
+    story.silent(2)
+    story.looked(balloon=12)
+    story.silent()
+    story.now = 19.9
+    story.looked(balloon=12)
+    assert not story.incidents
+    assert story.watch.detail == "not judged: too little is known of the guest's kernel yet"
+
+
 def test_vcpus_that_run_are_judged_when_the_balloon_is_overdue_counted_from_its_own_stamp():
     story = impatient()
     story.looked(cpu=(6, 0, 5))
