@@ -131,10 +131,19 @@ def test_less_than_two_seconds_say_nothing_of_a_cpu():
     assert cpu(2.0, (0, 0, 0)) is Cpu.STILL
 
 
-def test_a_vcpu_that_was_plugged_in_or_out_in_between_is_left_out():
+@pytest.mark.parametrize("state", ["R", "D"])
+def test_one_cpu_that_waits_for_the_host_since_the_first_look_may_be_what_all_others_wait_for(state):
+    """As behind a real-time task on its core, or for a page that was swapped out."""
+    idle, waits, spins = Slices(2 * 10**6, 0, 3), Slices(0, 0, 0, state), Slices(10**10, 0, 40)
+    for other in (idle, spins):
+        first, last = ({1: Slices(0, 0, 0), 2: Slices(0, 0, 0)}, {1: waits, 2: other})
+        assert hear(with_cpus(sample(100), first), with_cpus(sample(110), last), 10, 1.0).cpu is Cpu.STARVED
+
+
+def test_a_vcpu_that_was_plugged_in_works_if_it_runs_and_one_that_was_plugged_out_is_left_out():
     one, two = Slices(10, 10, 10), Slices(10**10, 10, 9999)
     first, last = with_cpus(sample(100), {1: one}), with_cpus(sample(110), {1: one, 2: two})
-    assert hear(first, last, 10, 1.0).cpu is Cpu.STILL
+    assert hear(first, last, 10, 1.0).cpu is Cpu.WORKING
     assert hear(last, with_cpus(sample(120), {1: one}), 10, 1.0).cpu is Cpu.STILL
 
 
