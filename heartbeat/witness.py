@@ -126,6 +126,9 @@ def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None, 
         return Says.UNSURE
     if not period or not last.balloon:
         return Says.ABSENT
+    # A stamp of the future is from before the clock was set back, and may be of any age: see the next rule.
+    if first.balloon - first.wall > BALLOON_MARGIN:
+        return Says.ABSENT
     # A driver that had stopped reporting while the agent still answered (unloaded, or a Windows service that was
     # stopped) is no witness of a death. Both clocks are the host's.
     if unanswered is not None and first.wall - first.balloon > unanswered + period + BALLOON_MARGIN:

@@ -59,6 +59,14 @@ def test_a_balloon_that_fell_silent_while_the_agent_still_answered_is_no_witness
     assert kernel(first, last, unanswered=None) is Says.STILL
 
 
+def test_a_balloon_whose_stamp_lies_in_the_future_is_no_witness_until_it_reports_again():
+    """The clock was set back since, so nobody knows whether it stopped reporting while the agent still answered."""
+    first, last = sample(1000, balloon=1500), sample(1020, balloon=1500)
+    assert kernel(first, last, unanswered=1.0) is Says.ABSENT
+    assert kernel(last, sample(1040, balloon=1031), unanswered=1.0) is Says.MOVING
+    assert kernel(sample(1000, balloon=1002), sample(1020, balloon=1002), unanswered=1.0) is Says.STILL
+
+
 def test_the_oldest_stamp_that_a_working_balloon_may_have_keeps_it_a_witness():
     assert kernel(sample(100, balloon=88.5), sample(113, balloon=88.5), unanswered=1.0) is Says.STILL
 
