@@ -9,6 +9,8 @@ from heartbeat.alarm import NEVER, Alarms
 # libvirtd adds workers only while free workers equal waiting calls, so calls that arrive together queue behind each
 # other; apart by this many seconds they do not.
 GAP = 0.01
+# Intervals for which a guest that was silent gives way to those that may answer.
+PATIENCE = 3
 
 USUAL, SOON, LEAVE = "usual", "soon", "leave"
 
@@ -17,7 +19,8 @@ class Schedule:
     """Spreads the guests over the interval, and never asks a guest that has not returned the last question.
 
     A question to a guest that left the last one unanswered will keep its slot for seconds. It waits for those to guests
-    that may answer, and never takes all slots, so that whoever hangs next is noticed as soon as the first.
+    that may answer, though not for ever, and never takes all slots, so that whoever hangs next is noticed as soon as the
+    first.
 
     interval: seconds between two questions to one guest. slots: questions that may be out at a time. again: how many of
     them to guests that were silent before.
@@ -61,8 +64,10 @@ class Schedule:
         """The guest to be asked now, if there is one and a slot is free. Its question is out until `returned`."""
         if now < self._free_from or len(self._asked) >= self._slots:
             return None
-        uuid = self._waiting.take(now)
-        if uuid is None and self._room_again():
+        room = self._room_again()
+        passed_over = room and self._waiting_again.next_at() + PATIENCE * self.interval <= now
+        uuid = None if passed_over else self._waiting.take(now)
+        if uuid is None and room:
             uuid = self._waiting_again.take(now)
         if uuid is not None:
             self._asked[uuid] = USUAL
