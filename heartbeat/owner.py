@@ -23,7 +23,7 @@ from heartbeat.pressure import read as read_pressure
 from heartbeat.probe import Answer
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
-from heartbeat.watch import UNKNOWN, Fitness, Timing, Watch, stands
+from heartbeat.watch import SLOW, UNKNOWN, Fitness, Timing, Watch, stands
 
 log = logging.getLogger(__name__)
 
@@ -184,12 +184,12 @@ class Owner:
             log.warning("this loop was held up for %.1f s; what guests did meanwhile counts against nobody", late)
             self.guests.all(Gap("we were held up ourselves", False), now, self.fitness, self.timing)
         elif abs(step) > SET:
-            log.warning("the wall clock was set by %+.1f s: a balloon's age counts again when its guest has answered", step)
+            log.warning("the wall clock was set by %+.1f s: no balloon's age counts until its guest has answered", step)
             self.guests.all(ClockSet(), now, self.fitness, self.timing)
 
     def _look_at_the_node(self, now: float) -> None:
         late, self._late = self._late, 0.0
-        watched = self.guests.watched()
+        watched = self.guests.watched(self.schedule.overdue(now - 2 * SLOW))
         self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(now), watched)
 
     def _take(self, wait: float) -> list[Message | Call | Stop]:

@@ -19,8 +19,8 @@ class Schedule:
     """Spreads the guests over the interval, and never asks a guest that has not returned the last question.
 
     A question to a guest that left the last one unanswered will keep its slot for seconds. It waits for those to guests
-    that may answer, though not for ever, and never takes all slots, so that whoever hangs next is noticed as soon as the
-    first.
+    that may answer, though not for ever, and never takes all slots, so that whoever hangs next is noticed as soon as
+    the first.
 
     interval: seconds between two questions to one guest. slots: questions that may be out at a time. again: how many of
     them to guests that were silent before.
@@ -93,6 +93,10 @@ class Schedule:
         if self._room_again():
             head = min(head, self._waiting_again.next_at())
         return NEVER if len(self._asked) >= self._slots else max(head, self._free_from)
+
+    def overdue(self, since: float) -> frozenset[str]:
+        """The guests that may answer and should have been asked before `since`, but found no slot."""
+        return self._waiting.before(since)
 
     def due(self, uuid: str) -> float:
         """When this guest is asked next, if a slot is free then; NEVER while a question to it is out, or if it is not

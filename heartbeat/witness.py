@@ -133,8 +133,8 @@ def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None, 
     # stopped) is no witness of a death. Both clocks are the host's.
     if unanswered is not None and first.wall - first.balloon > unanswered + period + BALLOON_MARGIN:
         return Says.ABSENT
-    # The stamp's age says more than our window, which begins with the silence. But it is of the wall clock, so it counts
-    # only where that was not set since `steady`, and not beyond the time in which the guest is known to have run.
+    # The stamp's age says more than our window, which begins with the silence. But it is of the wall clock, so it
+    # counts only where that was not set since `steady`, and no more of it than the time since then.
     aged = 0.0 if steady is None else min(last.wall - last.balloon, last.at - steady)
     return Says.STILL if max(last.at - first.at, aged) >= period + BALLOON_MARGIN else Says.UNSURE
 
