@@ -108,6 +108,10 @@ class Gap(NamedTuple):
     blind: bool
 
 
+class Reviewed(NamedTuple):
+    """What was judged is about to be reported, so what it rests on has to be of now."""
+
+
 class ClockSet(NamedTuple):
     """The host's wall clock was set: an age of a balloon's stamp may be wrong by that."""
 
@@ -132,6 +136,6 @@ class Warn(NamedTuple):
 
 Observation = Union[
     Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
-    Recorded, Gap, ClockSet, Tick,
+    Recorded, Reviewed, Gap, ClockSet, Tick,
 ]
 Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

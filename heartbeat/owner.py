@@ -16,14 +16,14 @@ from heartbeat.hypervisor import QUESTIONS, Hypervisor
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
-from heartbeat.observation import Answered, Asked, ClockSet, Gap
+from heartbeat.observation import Answered, Asked, ClockSet, Gap, Reviewed
 from heartbeat.patience import answer_limit
 from heartbeat.pressure import Pressure
 from heartbeat.pressure import read as read_pressure
 from heartbeat.probe import Answer
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
-from heartbeat.watch import SLOW, UNKNOWN, Fitness, Timing, Watch, stands
+from heartbeat.watch import SLOW, UNKNOWN, Fitness, Timing, Watch, stale, stands
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,10 @@ class Owner:
             if watch is None:
                 return "gone"
             word = stands(watch, incident, self.fitness_of(watch.guest.uuid))
+            now = self._clock()
+            if word == "stands" and stale(watch, now):
+                self.guests.observe(watch.guest.uuid, Reviewed(), now, self.fitness, self.timing)
+                return "not-now"
             return "not-now" if word == "stands" and (self.timing.observe or self._crowded(incident)) else word
 
         return str(self.call(answer))

@@ -7,7 +7,7 @@ from heartbeat.conclusion import Step, opened
 from heartbeat.guest import Channel
 from heartbeat.holds import BUSY, DUMP, JOB
 from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, IO_ERROR, NEVER_ANSWERED, QEMU_STUCK, Arm, Close
-from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Sampled, Tick, Warn
+from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Reviewed, Sampled, Tick, Warn
 from heartbeat.patience import learn
 from heartbeat.probe import LIFE, Answer
 from heartbeat.watch import (
@@ -25,6 +25,7 @@ from heartbeat.watch import (
     look_at,
     rest,
     slow_at,
+    stale,
     stalled_at,
 )
 from heartbeat.witness import Cpu, Sample, Says, Testimony, hear
@@ -101,6 +102,12 @@ def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) 
     if now >= min(slow_at(watch), look_at(watch, timing, fitness.stretch)):
         return watch._replace(looking=True), [*effects, Look()]
     return watch, effects
+
+
+def reviewed(watch: Watch, _: Reviewed, now: float, fitness: Fitness, timing: Timing) -> Step:
+    if watch.looking or not stale(watch, now):
+        return watch, []
+    return watch._replace(looking=True), [Look()]
 
 
 def unreachable(watch: Watch, why: str, now: float) -> Watch:

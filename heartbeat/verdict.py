@@ -31,6 +31,7 @@ from heartbeat.observation import (
     Rebooted,
     Recorded,
     Resumed,
+    Reviewed,
     Sampled,
     Seen,
     Stopped,
@@ -119,4 +120,5 @@ _STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
     Answered: suspicion.answered,
     Sampled: suspicion.sampled,
     Tick: suspicion.ticked,
+    Reviewed: suspicion.reviewed,
 }

@@ -9,7 +9,7 @@ from heartbeat import holds
 from heartbeat.alarm import NEVER
 from heartbeat.guest import Channel, Guest
 from heartbeat.holds import Holds
-from heartbeat.incident import ACTIONS, AGENT_DOWN, CERTAIN, IO_ERROR, NEVER_ANSWERED, RECOVER, Incident
+from heartbeat.incident import ACTIONS, AGENT_DOWN, CERTAIN, HUNG, IO_ERROR, NEVER_ANSWERED, RECOVER, Incident
 from heartbeat.patience import Estimate, boot_limit
 from heartbeat.witness import Sample
 
@@ -171,6 +171,11 @@ def wake_at(watch: Watch, timing: Timing, stretch: float = 1.0) -> float:
     return min(
         due, slow_at(watch), look_at(watch, timing, stretch), down_at(watch, timing), late_at(watch, timing)
     )
+
+
+def stale(watch: Watch, now: float) -> bool:
+    """Whether the last look at a guest that hangs is too old to have it recovered: it may have come back since."""
+    return watch.state == HUNG and (watch.last is None or now - watch.last.at > LOOK)
 
 
 def stands(watch: Watch, incident: int, fitness: Fitness) -> str:
