@@ -117,10 +117,13 @@ def unreachable(watch: Watch, why: str, now: float) -> Watch:
     return calm(watch, watch.state if watch.state in (AGENT_DOWN, NEVER_ANSWERED) else rest(watch), why)
 
 
-def assess(testimony: Testimony, last: Sample, steady: bool) -> tuple[str | None, str]:  # noqa: PLR0911
+def assess(  # noqa: PLR0911
+    testimony: Testimony, last: Sample, steady: bool, silence: float
+) -> tuple[str | None, str]:
     """The verdict on an agent that has been silent for long enough, or None; and the reason, for people.
 
     steady: whether nothing has kept the guest from running since its last answer, and a question was put in the window.
+    silence: seconds that make a hang.
     """
     if testimony.cpu is Cpu.STARVED and not last.stopped:
         # Which also explains the silence of an agent whose kernel gets a word out now and then, and of the monitor.
@@ -139,9 +142,10 @@ def assess(testimony: Testimony, last: Sample, steady: bool) -> tuple[str | None
     # The first two questions that an agent does not read interrupt the guest all the same, and whoever lives takes the
     # interrupt. The second is within the window if `steady`. Linux asks for no more: its driver leaves the first unread
     # buffer where it is, so its event index stays.
-    if testimony.cpu is Cpu.STILL and (testimony.kernel is Says.ABSENT or steady):
+    still_for_long = testimony.kernel is Says.ABSENT and testimony.window >= silence
+    if testimony.cpu is Cpu.STILL and (still_for_long or steady):
         return HUNG, "agent silent, CPU still"
-    if testimony.kernel is Says.UNSURE:
+    if testimony.kernel is Says.UNSURE or (testimony.kernel is Says.ABSENT and testimony.cpu is Cpu.STILL):
         return None, "too little is known of the guest's kernel yet"
     return AGENT_SILENT, f"agent silent, CPU {testimony.cpu.value}, kernel {testimony.kernel.value}"
 
@@ -209,7 +213,7 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
         return calm(watch, SUSPECT, f"not judged: {fitness.why}")._replace(silent_from=now), []
     unanswered = None if watch.answered is None else first.at - watch.answered
     testimony = hear(first, last, watch.guest.balloon_period, unanswered, watch.steady)
-    verdict, reason = assess(testimony, last, watch.steady is not None)
+    verdict, reason = assess(testimony, last, watch.steady is not None, timing.silence * fitness.stretch)
     # One question may get lost. A kernel that stands still says the same; every other witness may just be at rest.
     if watch.silences < 2 and not (verdict == HUNG and testimony.kernel is Says.STILL):
         return watch, []
@@ -219,7 +223,7 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     evidence.update({name: getattr(said, "value", said) for name, said in testimony._asdict().items()})
     evidence["window"] = round(testimony.window, 1)
     after, effects = opened(watch, verdict, reason, evidence, fitness, timing)
-    # What works now may hang later, so after this verdict the next window begins.
-    return (after._replace(first=last) if verdict == AGENT_SILENT else after), effects
+    # What works now may hang later, so after this verdict the next window begins; no question of ours falls into that.
+    return (after._replace(first=last, steady=None) if verdict == AGENT_SILENT else after), effects
 
 
