@@ -44,7 +44,18 @@ live: tools ## tests with real libvirt, QEMU and guest agents, in a private cell
 
 .PHONY: cluster
 cluster: install-deb ## tests of the installed package with real corosync and Pacemaker, in a private cell
-	$(CELL) $(PYTEST) tests/cluster $(wildcard tests/install) $(ARGS)
+	$(CELL) $(PYTEST) tests/cluster $(ARGS)
+
+# In a mount namespace, whose end is the unmounting, and with all that is started in a root.
+.PHONY: test-install
+test-install: tools deb rpm ## both packages in fresh systems of Debian 12 and 13, upgrades and all (some 15 minutes)
+	@tests/tools.sh roots
+	unshare --mount --pid --fork --kill-child --mount-proc --propagation private $(PYTEST) tests/install $(ARGS)
+
+.PHONY: test-cluster
+test-cluster: install-deb ## three cluster nodes and a remote one, lost, cut off, killed and reloaded (some 2 minutes)
+	@tests/tools.sh remote
+	$(CELL) $(PYTEST) tests/multinode $(ARGS)
 
 .PHONY: drills
 drills: tools ## guests, hosts and helpers broken on purpose: a table of what came of each (some 16 minutes)
@@ -63,6 +74,11 @@ bench: install-deb ## what it costs and how fast it is: the table in build/bench
 deb: ## the Debian package, in build/
 	@tests/tools.sh build
 	packaging/deb/build.sh
+
+.PHONY: rpm
+rpm: ## the RPM package for EL 9 and Fedora, in build/
+	@tests/tools.sh rpm
+	packaging/rpm/build.sh
 
 # The same version may be installed already: dpkg replaces it. A configuration file that somebody edited on this machine
 # stays (confold) without a question asked (confdef), and one that was deleted comes back (confmiss).

@@ -7,6 +7,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from heartbeat import inherited, ini, settings
 
@@ -65,6 +66,26 @@ class Configuration:
         value = self.values[key]
         assert isinstance(value, tuple), key
         return value
+
+
+def packed(config: Configuration) -> dict[str, object]:
+    """The configuration as JSON can carry it, secrets included: from the agent, which may read every file, to a helper
+    that may not any more."""
+    values = {key: settings.BY_KEY[key].text(value) for key, value in config.values.items()}
+    return {"path": config.path, "values": values, "origins": dict(config.origins), "notes": list(config.notes),
+            "api": dict(config.api)}  # fmt: skip
+
+
+def unpacked(sent: Mapping[str, Any]) -> Configuration:
+    """What packed() made. Raises ConfigurationError if it was made by another version."""
+    try:
+        values = {key: option.parse(sent["values"][key]) for key, option in settings.BY_KEY.items()}
+        origins = {key: str(sent["origins"][key]) for key in values}
+        api = {str(name): str(text) for name, text in sent["api"].items()}
+        return Configuration(str(sent["path"]), values, origins, tuple(map(str, sent["notes"])), api)
+    except (KeyError, TypeError, AttributeError, settings.BadValue) as error:
+        why = f"the agent is of another version ({settings.plain(str(error))}); restart the resource"
+        raise ConfigurationError(str(sent.get("path", "")), 0, "", why) from None
 
 
 def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuration:

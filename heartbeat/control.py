@@ -6,6 +6,7 @@ thread lives even when that one does not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -17,31 +18,45 @@ from typing import Any, Callable
 log = logging.getLogger(__name__)
 
 # Seconds that a client may take to send its line, and bytes that it may have. Only root can connect.
-REQUEST_LIMIT, REQUEST_SIZE = 2.0, 1 << 16
+REQUEST_LIMIT, REQUEST_SIZE = 2.0, 1 << 20
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
+Bound = socket.socket
 
 
 class Refused(Exception):
     """A request cannot be carried out; the text is for people."""
 
 
+def bound(path: str) -> Bound:
+    """The socket at `path`, to which nobody can connect yet, and only root ever: made while we are root."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if os.path.lexists(path):
+        os.unlink(path)  # of an earlier helper: we hold the lock
+    made.bind(path)
+    os.chmod(path, 0o600)
+    return made
+
+
 class Control:
     """Listens at `path`. progress: monotonic seconds of the owner loop's last progress. handlers: by the word in
-    `do`."""
+    `do`. made: what bound() returned for this path, if it had to be made earlier."""
 
-    def __init__(self, path: str, version: str, progress: Callable[[], float], handlers: dict[str, Handler]) -> None:
+    def __init__(
+        self,
+        path: str,
+        version: str,
+        progress: Callable[[], float],
+        handlers: dict[str, Handler],
+        made: Bound | None = None,
+    ) -> None:
         self._path, self._version, self._progress, self._handlers = path, version, progress, handlers
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        if os.path.lexists(path):
-            os.unlink(path)  # of an earlier helper: we hold the lock
-        self._socket.bind(path)
-        os.chmod(path, 0o600)
+        self._socket = made or bound(path)
         self._socket.listen(16)
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def close(self) -> None:
         self._socket.close()
-        if os.path.lexists(self._path):
+        with contextlib.suppress(OSError):  # who is not root any more leaves it to the agent's stop
             os.unlink(self._path)
 
     def _serve(self) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from heartbeat import __version__, configuration, eventlog, requests
+from heartbeat import __version__, configuration, eventlog, privileges, requests
 from heartbeat.arguments import DIED, NO_PERMISSION
 from heartbeat.cluster import Cluster
 from heartbeat.configuration import Configuration, ConfigurationError, ParameterError
-from heartbeat.control import Control, Refused
-from heartbeat.hostname import resolve
+from heartbeat.control import Bound, Control, Refused, bound
+from heartbeat.hostname import Hostname, resolve
 from heartbeat.hypervisor import Hypervisor
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.lock import Lock, Taken
@@ -30,19 +32,42 @@ log = logging.getLogger(__name__)
 
 # Turns of about a second after which holds by hand are read again: they end by wall time, which may be set back.
 HOLDS_AGAIN = 60
+FILES, FEWEST_FILES = 4096, 64  # open at a time: usual are thirty
+# A user has its processes counted as root has not, and a limit of the cluster's service may end whoever lives for long.
+LIMITS = {
+    resource.RLIMIT_NOFILE: FILES,
+    **dict.fromkeys(
+        (resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_DATA),
+        resource.RLIM_INFINITY,
+    ),
+}
 
 
 def run(config: Configuration, node: str, directory: str) -> int:
     """Watch until told to stop; returns the exit code. node: this node's name in the cluster, "" if there is none.
     directory: for the lock and the control socket."""
     _detach()
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < FEWEST_FILES:  # libvirt's library would abort some day
+        why = f"{files} open files are too few; raise LimitNOFILE of the cluster's service to {FEWEST_FILES} or more"
+        print(why, file=sys.stderr, flush=True)
+        return DIED
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
         lock = Lock(os.path.join(directory, "lock"), __version__)
+        path = os.path.join(directory, "control.sock")
+        made = bound(path)
+        hostname = resolve(config)  # Nova's files may be nothing for us to read in a moment
+        standing = privileges.drop(config, directory)
         eventlog.begin(config.text("log.to"), config.text("log.level"))
-        helper = Helper(config, node, lock, directory)
+        log.log(logging.WARNING if standing.unwanted else logging.INFO, "%s", standing.text)
+        helper = Helper(config, node, hostname, lock, path, made)
     except (Taken, LedgerError) as error:
         print(error, file=sys.stderr, flush=True)
+        return DIED
+    except RuntimeError as error:  # Python's word for a thread that the kernel refuses
+        why = f"{error}; raise the limits of the cluster's service: TasksMax, LimitNPROC, memory"
+        print(why, file=sys.stderr, flush=True)
         return DIED
     except OSError as error:
         print(f"{error.filename or directory}: {error.strerror}", file=sys.stderr, flush=True)
@@ -53,10 +78,12 @@ def run(config: Configuration, node: str, directory: str) -> int:
 class Helper:
     """All parts, wired. Raises LedgerError, OSError."""
 
-    def __init__(self, config: Configuration, node: str, lock: Lock, directory: str) -> None:
+    def __init__(
+        self, config: Configuration, node: str, hostname: Hostname, lock: Lock, path: str, made: Bound
+    ) -> None:
         self._config, self._node, self._lock = config, node, lock
         self._ledger = Ledger(config.text("state.directory"))
-        self._reporting = Reporting(config, node, resolve(config), self._ledger, wall)
+        self._reporting = Reporting(config, node, hostname, self._ledger, wall)
         uri, resync = config.text("libvirt.connection_uri"), config.number("watch.resync")
         self._owner = Owner(
             policy(config),
@@ -72,10 +99,11 @@ class Helper:
         self._reporting.start(self._confirm)
         self._code = self._turns = 0
         self._control = Control(
-            os.path.join(directory, "control.sock"),
+            path,
             __version__,
             lambda: self._owner.progress,
             {"reload": self._reload, **requests.handlers(self._owner, self._ledger, self._reporting, self._desk())},
+            made,
         )
 
     def _desk(self) -> requests.Node:
@@ -126,16 +154,15 @@ class Helper:
             self._owner.stop()
 
     def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
-        given = request.get("parameters") or {}
         try:
-            config = configuration.load(self._config.path, {str(name): str(value) for name, value in given.items()})
+            config, hostname = self._given(request)
         except (ConfigurationError, ParameterError) as error:
             raise Refused(f"nothing was changed: {error}") from None
         changed = [key for key in BY_KEY if config[key] != self._config[key]]
         fixed = [key for key in changed if not BY_KEY[key].reloadable]
         self._node = str(request.get("node") or self._node)
         self._config = config
-        self._reporting.reload(config, self._node, resolve(config))
+        self._reporting.reload(config, self._node, hostname)
         new = policy(config), config.number("watch.resync"), limits(config), budget(config)
         self._owner.call(lambda: self._owner.apply(*new))
         log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
@@ -144,12 +171,31 @@ class Helper:
         return {"changed": changed, "restart": fixed}
 
 
+    def _given(self, request: dict[str, Any]) -> tuple[Configuration, Hostname]:
+        """From the agent, which has read it all as root; from the files, which may be closed to us, only for one of an
+        earlier version. Raises ConfigurationError, ParameterError."""
+        sent = request.get("configuration")
+        if sent is not None:
+            return configuration.unpacked(sent), Hostname(*map(str, request["hostname"]))
+        given = request.get("parameters") or {}
+        config = configuration.load(self._config.path, {str(name): str(value) for name, value in given.items()})
+        if os.geteuid() != 0:
+            why = "the agent is of another version than the helper, which cannot read every file: restart the resource"
+            raise ConfigurationError(self._config.path, 0, "", why)
+        return config, resolve(config)
+
+
 def wall() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
 def _detach() -> None:
-    """What a caller may have left us with: its directory, umask, ignored and blocked signals."""
+    """What a caller may have left us with: its directory, umask, limits, ignored and blocked signals."""
+    for limit, wanted in LIMITS.items():
+        for most in (wanted, resource.getrlimit(limit)[1]):  # a container may not let us beyond what it set
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(limit, (most, most))
+                break
     os.chdir("/")
     os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -20,7 +20,7 @@ _REMEDIES = (
     ("readonly", "mount its filesystem read-write"),
     ("Read-only", "mount its filesystem read-write"),
     ("locked", "another program has it open; end that program"),
-    ("Permission", "the helper must run as root and own state.directory"),
+    ("Permission", "state.directory must belong to the user of state.user"),
 )
 
 

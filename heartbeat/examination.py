@@ -8,6 +8,7 @@ import stat
 import threading
 from typing import Callable
 
+from heartbeat import privileges
 from heartbeat.configuration import Configuration
 from heartbeat.hostname import resolve
 
@@ -18,7 +19,7 @@ MODULES = ("libvirt", "libvirt_qemu", "lxml.etree", "requests", "keystoneauth1")
 
 def examine(config: Configuration) -> int:
     """Print a line for each finding; returns the exit code of the gravest one."""
-    codes = [look(config) for look in (_modules, _file, _name, _libvirt)]
+    codes = [look(config) for look in (_modules, _file, _name, _user, _libvirt)]  # libvirt as that user
     for note in config.notes:
         print(f"note: {note}")
     return next((code for code in codes if code), 0)
@@ -50,6 +51,12 @@ def _file(config: Configuration) -> int:
 def _name(config: Configuration) -> int:
     name, origin = resolve(config)
     print(f"ok     reports name this host {name}, from {origin}")
+    return 0
+
+
+def _user(config: Configuration) -> int:
+    standing = privileges.drop(config)
+    print(f"{'note: ' if standing.unwanted else 'ok    '} {standing.text}")
     return 0
 
 

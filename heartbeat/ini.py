@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import string
 from typing import NamedTuple
 
@@ -32,8 +33,9 @@ def read(path: str, tolerant: bool = False) -> list[Entry]:
     assignment is passed over. Otherwise each line stands for itself and anything else is refused.
     Raises OSError, and IniError.
     """
-    with open(path, "rb") as file:
-        raw = file.read(LARGEST + 1)
+    # A pipe in its place must not keep us: whoever reads may be the agent, whose time is short.
+    with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+        raw = file.read(LARGEST + 1) or b""
     if len(raw) > LARGEST:
         raise IniError(raw.count(b"\n"), "more than 1 MiB, which is no configuration file")
     try:

@@ -15,10 +15,12 @@ class Asked(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The question asked at `asked` has come back."""
+    """The question asked at `asked` has come back. took: seconds, where that is not the time since then: who hears it
+    may have waited."""
 
     answer: Answer
     asked: float
+    took: float | None = None
 
 
 class Sampled(NamedTuple):

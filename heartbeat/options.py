@@ -171,4 +171,10 @@ OPTIONS: tuple[Option, ...] = (
         "state", "directory", "path", STATE_DIRECTORY,
         reason="Where incidents are kept. Mode 0700, on a disk, not in /run.",
     ),
+    Option(
+        "state", "user", "string", "masakari-qga",
+        reason="The user as which the helper runs, once it has taken what only root can: a member of the groups libvirt"
+        " and haclient. Where it is missing or could not do the work, the helper stays root and its log says why, as"
+        " masakari-qga check does. root: it stays root.",
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from queue import Empty, SimpleQueue
 from typing import Any, Callable
 
@@ -16,7 +17,7 @@ from heartbeat.hypervisor import QUESTIONS, Hypervisor
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Inventory, LinkDown, Message
-from heartbeat.observation import Answered, Asked, ClockSet, Gap, Reviewed
+from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation, Reviewed
 from heartbeat.patience import answer_limit
 from heartbeat.pressure import Pressure
 from heartbeat.pressure import read as read_pressure
@@ -80,8 +81,10 @@ class Owner:
     ) -> None:
         self.timing, self._reporting, self._clock, self._suspended = timing, reporting, clock, suspended
         self._asleep, self._ahead_now, self._ahead = suspended(), ahead, ahead()
-        self._queue: SimpleQueue[Message | Call | Stop] = SimpleQueue()
-        self.hypervisor = hypervisor(self._queue.put)
+        self._queue: SimpleQueue[Message | Call | Stop | None] = SimpleQueue()
+        self._quiet: deque[About] = deque()
+        self._eager = False  # no slot is free, so that every answer gives one back
+        self.hypervisor = hypervisor(self._post)
         self.schedule = Schedule(timing.interval, QUESTIONS, AGAIN)
         self.guests = Guests(
             ledger, wall, self._ask_soon, self.hypervisor.look,
@@ -143,6 +146,16 @@ class Owner:
         self.crowded = crowded
         return crowded
 
+    def _post(self, message: Message) -> None:
+        """From any thread. A healthy guest's answer changes nothing, so it waits for whatever wakes the loop next: half
+        of what a question costs would be the waking. Whoever decides sees it first, see _take."""
+        if not (isinstance(message, About) and _usual(message.observation)):
+            self._queue.put(message)
+            return
+        self._quiet.append(message)
+        if self._eager:
+            self._queue.put(None)
+
     def stop(self) -> None:
         """From any thread, or a signal handler."""
         self._queue.put(Stop())
@@ -153,6 +166,7 @@ class Owner:
         turned = self._clock()
         while True:
             due = min(self.guests.next_at(), self.schedule.next_at(), turned + TURN)
+            self._eager = self.schedule.full
             messages = self._take(max(due - self._clock(), 0.0))
             self._late = max(self._late, self._clock() - max(due, self.progress))
             self._look_at_ourselves()
@@ -167,7 +181,7 @@ class Owner:
             self._put_questions(now)
             self.progress = now
             if now >= turned + TURN:
-                turned = now
+                turned = now // TURN * TURN  # with the questions, which are put then: one waking, not two
                 self.hypervisor.expire()
                 self._look_at_the_node(now)
                 every_turn()
@@ -197,14 +211,19 @@ class Owner:
         self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(now), watched)
 
     def _take(self, wait: float) -> list[Message | Call | Stop]:
-        messages = []
+        """What has come, after at most so many seconds; answers first, so that nobody is judged who has answered."""
+        came: list[Message | Call | Stop] = []
         try:
-            messages.append(self._queue.get(timeout=wait) if wait else self._queue.get_nowait())
-            while len(messages) < BATCH:
-                messages.append(self._queue.get_nowait())
+            wanted = self._queue.get(timeout=wait) if wait and not self._quiet else self._queue.get_nowait()
+            while True:
+                if wanted is not None:
+                    came.append(wanted)
+                if len(came) >= BATCH:
+                    break
+                wanted = self._queue.get_nowait()
         except Empty:
             pass
-        return messages
+        return [*(self._quiet.popleft() for _ in range(len(self._quiet))), *came]
 
     def _handle(self, message: Message | Call) -> None:
         now = self._clock()
@@ -261,6 +280,10 @@ class Owner:
 
     def _ask_soon(self, uuid: str) -> None:
         self.schedule.soon(uuid, self._clock(), self.guests.watches[uuid].silences > 0)
+
+
+def _usual(observation: Observation) -> bool:
+    return isinstance(observation, Answered) and observation.answer is Answer.ALIVE
 
 
 def _askable(watch: Watch) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 INTERNAL, UNSUPPORTED, INVALID, NO_DOMAIN, QUEUE_FULL = 1, 74, 55, 42, 9
 TIMED_OUT_JOB, SYSTEM, RPC, UNRESPONSIVE, DENIED, READ_ONLY = 68, 38, 39, 86, 88, 29
 COMMAND_TIMEOUT, COMMAND_FAILED = 112, 113
-FROM_RPC, FROM_QEMU = 7, 10
+FROM_NONE, FROM_RPC, FROM_QEMU = 0, 7, 10
 
 # libvirt waits this long for its own synchronisation after a first silence, whatever timeout we ask for.
 SYNC_WAIT = 5.0
@@ -75,7 +75,8 @@ def read_failure(failure: Failure, elapsed: float, timeout: float) -> Answer:
         return Answer.ALIVE
     # No agent refuses guest-sync, which libvirt itself needs; and 1/10 is also what a waiting question gets when QEMU
     # closes the agent's socket, as it does when it dies. So it is life, but no proper answer that would arm a guest.
-    if (code, domain) == (INTERNAL, FROM_QEMU):
+    # 1/0 is libvirt 11's word for a reply that is not JSON, or not UTF-8; older ones hand such a reply over.
+    if code == INTERNAL and domain in (FROM_QEMU, FROM_NONE):
         return Answer.GARBLED
     # A reply that was too long: for our connection (4 MiB), which survives it, or for libvirt's channel (10 MiB), which
     # does not.

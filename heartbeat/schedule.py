@@ -6,9 +6,8 @@ import zlib
 
 from heartbeat.alarm import NEVER, Alarms
 
-# libvirtd adds workers only while free workers equal waiting calls, so calls that arrive together queue behind each
-# other; apart by this many seconds they do not.
-GAP = 0.01
+# Seconds. Guests whose turns fall together are asked together: to wake for each would cost more than the question.
+TICK = 1.0
 # Intervals for which a guest that was silent gives way to those that may answer.
 PATIENCE = 3
 
@@ -31,7 +30,6 @@ class Schedule:
         self._waiting, self._waiting_again = Alarms(), Alarms()
         self._silent: set[str] = set()  # the last question that returned was not answered
         self._asked: dict[str, str] = {}  # question out -> what follows when it returns: usual, soon or leave
-        self._free_from = 0.0
 
     def __contains__(self, uuid: str) -> bool:
         return uuid in self._queue(uuid) or self._asked.get(uuid, LEAVE) != LEAVE
@@ -62,7 +60,7 @@ class Schedule:
 
     def take(self, now: float) -> str | None:
         """The guest to be asked now, if there is one and a slot is free. Its question is out until `returned`."""
-        if now < self._free_from or len(self._asked) >= self._slots:
+        if self.full:
             return None
         room = self._room_again()
         passed_over = room and self._waiting_again.next_at() + PATIENCE * self.interval <= now
@@ -71,7 +69,6 @@ class Schedule:
             uuid = self._waiting_again.take(now)
         if uuid is not None:
             self._asked[uuid] = USUAL
-            self._free_from = now + GAP
         return uuid
 
     def returned(self, uuid: str, now: float, silent: bool = False, rounds: int = 1) -> None:
@@ -87,12 +84,17 @@ class Schedule:
             wait = self._until_place(uuid, now) or self.interval
             self._queue(uuid).set(uuid, now + wait + (rounds - 1) * self.interval)
 
+    @property
+    def full(self) -> bool:
+        """Whether every slot is taken."""
+        return len(self._asked) >= self._slots
+
     def next_at(self) -> float:
         """When `take` is worth calling again; NEVER while every slot is taken or nobody waits."""
         head = self._waiting.next_at()
         if self._room_again():
             head = min(head, self._waiting_again.next_at())
-        return NEVER if len(self._asked) >= self._slots else max(head, self._free_from)
+        return NEVER if self.full else head
 
     def overdue(self, since: float) -> frozenset[str]:
         """The guests that may answer and should have been asked before `since`, but found no slot."""
@@ -115,6 +117,6 @@ class Schedule:
         return sum(uuid in self._silent for uuid in self._asked) < self._again
 
     def _until_place(self, uuid: str, now: float) -> float:
-        """Seconds until the guest's own place in the interval, the same place in every round."""
+        """Seconds until the guest's own place in the interval, the same tick in every round."""
         share = zlib.crc32(uuid.encode()) / 2**32
-        return (share * self.interval - now) % self.interval
+        return (share * self.interval // TICK * TICK - now) % self.interval

@@ -1,6 +1,6 @@
 """The process that speaks HTTP for the helper: both ends of its pipe.
 
-keystoneauth1 costs 30 MB and 0.1 s of CPU, for something that most nodes do once a month. So it is loaded by a child
+keystoneauth1 costs 35 MB and 0.1 s of CPU, for something that most nodes do once a month. So it is loaded by a child
 that is started when there is something to send and ends when there is nothing more, or when the helper is gone. Lines
 of JSON go both ways; the first holds the credentials, which therefore never stand in a command line or an
 environment.
@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from heartbeat import privileges
 from heartbeat.backends import Delivered, Later, Outcome, Report
-from heartbeat.backends.versions import told_cheaply
 from heartbeat.settings import printable
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ def _outcome(line: bytes) -> Outcome | None:
 
 def main() -> None:
     """The child. Reads the options and then requests, each a line, and answers each with a line."""
+    privileges.confine()
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # whatever a library prints must not stand among the answers
@@ -201,8 +202,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     options = json.loads(requests.get())
     try:
-        with told_cheaply():
-            from heartbeat.backends.masakari import Masakari
+        from heartbeat.backends.masakari import Masakari
     except ImportError as error:
         why = f"{printable(str(error.name))} cannot be imported; install python3-keystoneauth1"
         missing = Later(why, 60.0, whole=True)

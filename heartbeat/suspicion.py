@@ -41,7 +41,7 @@ def answered(watch: Watch, it: Answered, now: float, fitness: Fitness, timing: T
     if not watch.running:
         return watch._replace(asked=None), []
     if it.answer in LIFE:
-        return _alive(watch, it.answer, now)
+        return _alive(watch, it, now)
     watch = watch._replace(asked=None)
     if it.answer is Answer.BUSY:
         watch = watch._replace(holds=holds.begin(watch.holds, BUSY, it.answer.value, now))
@@ -150,7 +150,8 @@ def assess(  # noqa: PLR0911
     return AGENT_SILENT, f"agent silent, CPU {testimony.cpu.value}, kernel {testimony.kernel.value}"
 
 
-def _alive(watch: Watch, answer: Answer, now: float) -> Step:
+def _alive(watch: Watch, it: Answered, now: float) -> Step:
+    answer, took = it.answer, now - it.asked if it.took is None else it.took
     effects: list[Effect] = []
     if watch.incident:
         effects.append(Close(watch.incident.id, "the agent answers again"))
@@ -165,7 +166,7 @@ def _alive(watch: Watch, answer: Answer, now: float) -> Step:
         answered=now,
         asked=None,
         steady=now,
-        answers=watch.answers if watch.asked is None else learn(watch.answers, now - watch.asked),
+        answers=learn(watch.answers, took),
         boots=learn(watch.boots, now - watch.begun) if booted else watch.boots,
         silent_from=None,
         silences=0,

@@ -48,8 +48,8 @@ def stop(given: Invocation, places: Places) -> int:
         if os.path.isdir(places.run):
             try:
                 stack.enter_context(supervision.exclusive(f"{places.run}/agent.lock", given.until(0.3)))
-            except Failure as failure:
-                warn(f"{failure.reason}; stopping nevertheless")
+            except (Failure, OSError) as error:
+                warn(f"{error}; stopping nevertheless")
         supervision.stop(places, given.until(2 / 3), given.until(0.9))
         try:
             os.unlink(places.socket)
@@ -150,6 +150,7 @@ def main(arguments: list[str]) -> NoReturn:
         if signal.getsignal(number) == signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o077)
     code = run(arguments, os.environ, Places())
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -175,10 +176,24 @@ def _patience(given: Invocation) -> float:
 
 
 def _reloaded(given: Invocation, places: Places) -> list[str]:
-    """Gives the running helper these parameters; why that failed, if it did."""
+    """Gives the running helper these parameters; why that failed, if it did.
+
+    The files are read here, as root: the helper may have given up that right.
+    """
+    from heartbeat import configuration, hostname  # nothing that stop or monitor should depend on
+
     try:
-        request = {"do": "reload", "parameters": given.settings, "node": given.node}
+        config = configuration.load(given.config, given.settings)
+        request = {
+            "do": "reload",
+            "parameters": given.settings,
+            "node": given.node,
+            "configuration": configuration.packed(config),
+            "hostname": hostname.resolve(config),
+        }
         client.ask(request, places.socket, _patience(given))
+    except (configuration.ConfigurationError, configuration.ParameterError) as error:
+        return [str(error)]
     except client.Refused as error:
         return [f"the helper refuses the parameters: {error}"]
     except client.Unanswered as error:

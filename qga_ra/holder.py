@@ -49,7 +49,7 @@ def holds(pid: int, lock: str) -> bool:
         descriptors = os.listdir(f"{PROC}/{pid}/fd")
     except PermissionError:
         now = status(pid)  # hardened kernel: the second best proof is that the pid has not changed its owner
-        return now is not None and _record(lock) == (pid, now.started)
+        return now is not None and record(lock) == (pid, now.started)
     except OSError:
         return False
     return any(_is_lock(pid, descriptor, lock) and _is_locked(pid, descriptor) for descriptor in descriptors)
@@ -89,15 +89,15 @@ def _listed(lock: str) -> Iterator[int]:
 
 
 def _recorded(lock: str) -> Iterator[int]:
-    record = _record(lock)
-    if record:
-        yield record[0]
+    found = record(lock)
+    if found:
+        yield found[0]
 
 
-def _record(lock: str) -> tuple[int, int] | None:
-    """The pid and its start time as they stand in the lock file; None for anything else that may stand there."""
+def record(path: str) -> tuple[int, int] | None:
+    """The pid and its start time as they stand in such a file; None for anything else that may stand there."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:

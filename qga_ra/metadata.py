@@ -29,7 +29,7 @@ it, and as node attributes of this cluster.
 
 The resource is the helper: a failed guest, libvirt or an API being away never make it fail. Run it as a clone on the
 compute nodes, for example: pcs resource create qga-monitor ocf:masakari:qga meta migration-threshold=3
-failure-timeout=120s clone interleave=true
+failure-timeout=120s clone
 
 Credentials are not parameters. They are read from the configuration file, or from an existing masakarimonitors.conf.
 """

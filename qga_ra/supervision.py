@@ -18,10 +18,12 @@ from heartbeat import settings
 from qga_ra import holder
 from qga_ra.errors import GENERIC, INSTALLED, Failure
 from qga_ra.parameters import Invocation
+from qga_ra.process import Process, alive, note, noted, session, sweep
 
 # All that the helper gets to see of ours: Pacemaker's own environment has proxies and Python paths from anywhere.
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 OWN_CODES = (1, 2, 4, 5, 6)  # of the helper; anything else it may die with is a 1
+PATIENCE = 1.0  # s for the end of what was killed and may be left
 PAUSE = 0.05  # s between two looks at something that cannot be waited for
 
 
@@ -40,6 +42,11 @@ class Places:
     @property
     def socket(self) -> str:
         return f"{self.run}/control.sock"
+
+    @property
+    def starting(self) -> str:
+        """Who has been started and has not said yet that it is ready: pid and start time, as in the lock."""
+        return f"{self.run}/starting"
 
     @property
     def stderr(self) -> str:
@@ -107,7 +114,15 @@ def launch(places: Places, given: Invocation) -> None:
         finally:
             os.close(done)
             os.close(words)
-        _await(process, ready, places, given)
+        note(places.starting, process.pid)
+        try:
+            _await(process, ready, places, given)
+        except OSError:
+            _kill(process)
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(places.starting)
         process.returncode = 0  # no longer ours; init reaps it
     except OSError as error:
         raise Failure(GENERIC, f"the helper cannot be started: {error.strerror}") from None
@@ -193,7 +208,7 @@ def stop(places: Places, kill_at: float, end: float) -> None:
     """
     unknown_since = None
     while True:
-        pids = holder.holders(places.lock)
+        pids = [*holder.holders(places.lock), *noted(places.starting)]
         if pids:
             _end(pids, places, kill_at, end)
             unknown_since = None
@@ -210,45 +225,25 @@ def stop(places: Places, kill_at: float, end: float) -> None:
 
 def _end(pids: list[int], places: Places, kill_at: float, end: float) -> None:
     with contextlib.ExitStack() as stack:
-        alive: dict[int, int] = {}
+        helpers: list[Process] = []
         for pid in pids:
-            try:
-                handle = os.pidfd_open(pid)
-            except ProcessLookupError:
-                continue
-            stack.callback(os.close, handle)
-            # From here on the handle means one process for ever. It is the right one only if it is so *now*.
-            if holder.holds(pid, places.lock):
-                alive[handle] = pid
-        _signal(alive, signal.SIGTERM)
-        # A stopped process never sees a TERM. Nor may it be continued: its next act could be a report hours old.
-        _signal({handle: pid for handle, pid in alive.items() if _state(pid) == "T"}, signal.SIGKILL)
-        _wait(alive, min(kill_at, end))
-        _signal(alive, signal.SIGKILL)
-        _wait(alive, end)
-        if alive:
-            pid = next(iter(alive.values()))
-            why = f"the helper, process {pid}, survives KILL in state {_state(pid)}"
-            raise Failure(GENERIC, f"{why}: it hangs in the kernel; see /proc/{pid}/stack, reboot if it stays")
-
-
-def _state(pid: int) -> str:
-    now = holder.status(pid)
-    return now.state if now else "?"
-
-
-def _signal(alive: dict[int, int], number: signal.Signals) -> None:
-    for handle in alive:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(handle, number)
-
-
-def _wait(alive: dict[int, int], until: float) -> None:
-    """Until all have ended, which removes them from `alive`, or until that moment."""
-    poll = select.poll()
-    for handle in alive:
-        poll.register(handle, select.POLLIN)
-    while alive and time.monotonic() < until:
-        for handle, _ in poll.poll(max(1.0, (until - time.monotonic()) * 1000)):
-            poll.unregister(handle)
-            del alive[handle]
+            with contextlib.suppress(ProcessLookupError):
+                process = stack.enter_context(Process(pid))
+                # From here on it is one and the same. It is the right one only if it is so *now*.
+                if holder.holds(pid, places.lock) or pid in noted(places.starting):
+                    helpers.append(process)
+        # One that was started by hand is in the session of a terminal.
+        sessions = {process.pid for process in helpers if session(process.pid) == process.pid}
+        for process in helpers:
+            process.signal(signal.SIGTERM)
+            # A stopped process never sees a TERM. Nor may it be continued: its next act could be a report hours old.
+            if process.state == "T":
+                process.signal(signal.SIGKILL)
+        left = alive(helpers, min(kill_at, end))
+        for process in left:
+            process.signal(signal.SIGKILL)
+        for process in alive(left, end):
+            why = f"the helper, process {process.pid}, survives KILL in state {process.state}"
+            reason = f"{why}: it hangs in the kernel; see /proc/{process.pid}/stack, reboot if it stays"
+            raise Failure(GENERIC, reason)
+    sweep(sessions, min(end, time.monotonic() + PATIENCE))

@@ -1,7 +1,10 @@
 #!/bin/bash
 # tests/tools.sh GROUP...   install what building and testing need and this machine lacks
 #   build  Debian packaging tools
+#   rpm    RPM packaging tools
+#   roots  what makes whole systems to install packages into
 #   run    what the package depends on, and the real cluster, hypervisor and guest parts that the tests drive
+#   remote Pacemaker Remote's daemon, in build/: its package conflicts with pacemaker, which is on this machine
 #   venv   .venv with the test tools, on top of the distribution's Python and its libvirt binding
 #
 # Starts from git, make and python3 on Debian 12. What is there already costs a fraction of a second. No daemon is
@@ -9,7 +12,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-build=(debhelper dh-python dpkg-dev fakeroot lintian)
+build=(debhelper dh-python dpkg-dev fakeroot lintian man-db)
+rpm=(rpm rpmlint)
+roots=(mmdebstrap debian-archive-keyring)
 run=(
     pacemaker-cli-utils python3-libvirt python3-lxml python3-requests python3-keystoneauth1
     corosync pacemaker pcs resource-agents libxml2-utils iproute2
@@ -74,15 +79,29 @@ environment() {
     printf '%s\n' "$wanted" > .venv/installed
 }
 
+remote() {
+    local version place=build/pacemaker-remote
+    version=$(dpkg-query -W -f '${Version}' pacemaker)
+    if [ "$(cat $place/version 2>/dev/null)" = "$version" ]; then return 0; fi
+    rm -rf $place && mkdir -p $place
+    (cd $place && apt-get -qq -o APT::Sandbox::User=root download "pacemaker-remote=$version")
+    dpkg-deb --extract $place/pacemaker-remote_*.deb $place
+    printf '%s\n' "$version" > $place/version
+}
+
 [ $# -gt 0 ] || { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 2; }
 wanted=()
 for group; do
     case $group in
         build) wanted+=("${build[@]}") ;;
+        rpm) wanted+=("${rpm[@]}") ;;
+        roots) wanted+=("${roots[@]}") ;;
         run) wanted+=("${run[@]}") ;;
         venv) wanted+=("${venv[@]}") ;;
-        *) echo "$0: no group $group: build, run or venv" >&2; exit 2 ;;
+        remote) ;;
+        *) echo "$0: no group $group: build, run, venv or remote" >&2; exit 2 ;;
     esac
 done
 packages "${wanted[@]}"
 [[ " $* " != *" venv "* ]] || environment
+[[ " $* " != *" remote "* ]] || remote

@@ -25,6 +25,8 @@ Post = Callable[[Message], None]
 
 # Seconds after which a look does not return any more: QEMU's monitor has no timeout of its own.
 LOOK_LIMIT = 8.0
+# Seconds: a healthy agent has answered by then, so that the next question can wait for the one before it.
+TOGETHER = 0.05
 # Looks that may be written off at a time. Each holds one of libvirtd's workers until its QEMU goes on or ends.
 LOST_LOOKS = 3
 # Memory and disk need QEMU's monitor. NOWAIT only means that we do not wait for another client's call to it.
@@ -38,7 +40,7 @@ class Questions:
 
     def __init__(self, link: Link, size: int, post: Post) -> None:
         self._link, self._post = link, post
-        self._pool: Pool[tuple[str, float, int]] = Pool("question", size, self._ask)
+        self._pool: Pool[tuple[str, float, int]] = Pool("question", size, self._ask, patience=TOGETHER)
 
     def put(self, uuid: str, asked: float, timeout: int) -> None:
         self._pool.put((uuid, asked, timeout))
@@ -50,7 +52,7 @@ class Questions:
         except Exception:
             log.exception("asking guest %s failed", uuid)
             answer = Answer.UNCLEAR
-        self._post(About(uuid, Answered(answer, asked)))
+        self._post(About(uuid, Answered(answer, asked, time.monotonic() - asked)))
 
     def _answer(self, slot: int, uuid: str, timeout: int) -> Answer:
         askers = self._link.askers

@@ -25,7 +25,7 @@ ALONE: dict[str, Callable[[], Iterator[Row]]] = {"judge": judge.rows, "growth": 
 # The quiet one first: the others would still be seen in it.
 ON_A_NODE: dict[str, Callable[[Scene], Iterator[Row]]] = {"footprint": footprint.rows, "monitor": monitor.rows}
 WITH_A_FLEET: dict[str, Callable[[Field], Iterator[Row]]] = {
-    **{f"cost-{count}": partial(cost.rows, count=count) for count in (60, 100)},
+    **{f"cost-{count}": partial(cost.rows, count=count) for count in (100,)},
     **{f"hangs-{count}": partial(hangs.rows, count=count) for count in (1, 5, 20, 50)},
     "hangs-high": hangs.high, "ends": ends.rows, "harm": harm.rows}
 
@@ -67,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=f"Measurements: {', '.join(names)}.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a measurement, or the beginning of several; else all")
     parser.add_argument("--peer-all", action="store_true", help="the peer with 5 and 50 guests hung too: half an hour")
-    parser.add_argument("--limit", type=float, default=600.0, metavar="SECONDS",
+    parser.add_argument("--limit", type=float, default=330.0, metavar="SECONDS",
                         help="how long the peer's reports are waited for (%(default)g)")
     options = parser.parse_args()
     for word in options.names:

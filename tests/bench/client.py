@@ -2,8 +2,9 @@
 
 floor INTERVAL UUID...  the least that asking guests can cost in Python: the libvirt calls that a question takes, and
                         nothing else. As many threads as the helper has for questions, each with a connection of its own
-                        and its share of the guests, each of whom it asks at the guest's own place in the interval. No
-                        queue, no events, no inventory, and nothing is decided.
+                        and its share of the guests, each of whom it asks at the guest's own place in the interval. As
+                        in the helper a domain is looked up once, and a connection notices by its keepalive that
+                        libvirtd hangs, for which libvirt's event loop runs. No queue, and nothing is decided.
 listener                stamps what it hears of guests that end: prints monotonic seconds, uuid, event and detail.
 bystander SECONDS       wants something all the time: the XML of one guest after the other, and the list of all between
                         any two. Prints each call's seconds, as JSON: {"XMLDesc": [...], "listAllDomains": [...]}.
@@ -24,10 +25,13 @@ from heartbeat.hypervisor import QUESTIONS
 from heartbeat.probe import question
 
 URI = "qemu:///system"
+KEEPALIVE = (5, 3)  # seconds and times, as the helper's
 PAUSE = 0.02        # s between two calls of the bystander
 
 
 def floor(interval: str, *uuids: str) -> None:
+    libvirt.virEventRegisterDefaultImpl()
+    threading.Thread(target=_dispatch).start()
     began, numbered = time.monotonic(), list(enumerate(uuids))
     for share in range(min(QUESTIONS, len(uuids))):
         threading.Thread(target=_ask, args=(numbered[share::QUESTIONS], len(uuids), float(interval), began)).start()
@@ -37,10 +41,12 @@ def floor(interval: str, *uuids: str) -> None:
 def _ask(guests: Sequence[tuple[int, str]], count: int, interval: float, began: float) -> None:
     """For ever. guests: number among all `count`, and uuid."""
     connection, turn = libvirt.open(URI), 0
+    connection.setKeepAlive(*KEEPALIVE)
+    domains = {uuid: connection.lookupByUUIDString(uuid) for _, uuid in guests}
     while True:
         for number, uuid in guests:
             time.sleep(max(0.0, began + (turn + number / count) * interval - time.monotonic()))
-            libvirt_qemu.qemuAgentCommand(connection.lookupByUUIDString(uuid), question(number), 5, 0)
+            libvirt_qemu.qemuAgentCommand(domains[uuid], question(number), 5, 0)
         turn += 1
 
 
@@ -49,6 +55,10 @@ def listener() -> None:
     connection = libvirt.openReadOnly(URI)
     connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _heard, None)
     print("ready", flush=True)
+    _dispatch()
+
+
+def _dispatch() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
 

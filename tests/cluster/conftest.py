@@ -30,6 +30,6 @@ def pytest_runtest_makereport(item):
     outcome = yield
     report = outcome.get_result()
     made = getattr(item.module, "_node", None)
-    if report.failed and made:
+    if report.failed and made and report.when != "teardown":       # by then the module's node may be gone
         report.sections.append(("the helper's log", made.log()[-LAST:]))
         report.sections.append(("Pacemaker's failures", str(made.cluster.failures())))

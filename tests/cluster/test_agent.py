@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.cell import USER
 from tests.harness.cluster import PATH
 from tests.harness.node import AGENT, CONFIG, RUN
 
-STATE = Path("/var/lib/masakari-qga/state")
+STATE = Path("/run/ledgers/state")
 SECTIONS = {"state": {"directory": STATE}}      # one that the helper has to make
 REASON = "ocf-exit-reason:"
 
@@ -73,11 +74,12 @@ def nothing_of_its_callers(helper: int) -> None:
         == [b"PATH=/usr/sbin:/usr/bin:/sbin:/bin", b"LC_ALL=C.UTF-8", b"HOME=/root"]
 
 
-def files_are_for_root_only() -> None:
+def files_are_for_nobody_else() -> None:
     def mode(path: Path) -> str:
         return stat.filemode(path.stat().st_mode)
 
-    assert (mode(RUN), mode(STATE)) == ("drwx------", "drwx------")
+    # The helper's group gets through to the lock, whose disappearance it notices; it can neither open nor replace it.
+    assert (mode(RUN), RUN.owner(), RUN.group(), mode(STATE)) == ("drwxr-x---", "root", USER, "drwx------")
     assert mode(RUN / "control.sock") == "srw-------"
     modes = {path.name: mode(path) for path in (*RUN.iterdir(), *STATE.iterdir()) if path.is_file()}
     assert {"lock", "agent.lock", "helper.err", "ledger.sqlite"} <= modes.keys()
@@ -152,8 +154,8 @@ def test_the_helper_has_nothing_of_its_callers(helper):
     nothing_of_its_callers(helper)
 
 
-def test_files_are_for_root_only(helper):
-    files_are_for_root_only()
+def test_files_are_for_nobody_else(helper):
+    files_are_for_nobody_else()
 
 
 @pytest.mark.parametrize("closed", [(), (0,), (1,), (2,), (0, 1, 2)])
@@ -182,7 +184,7 @@ def test_started_from_a_hostile_environment_it_runs_and_its_files_are_as_ever(no
         run("start")
         run("monitor")
         nothing_of_its_callers(node.helper())
-        files_are_for_root_only()
+        files_are_for_nobody_else()
         opened = [os.readlink(path) for path in Path(f"/proc/{node.helper()}/fd").iterdir()]
         assert str(tmp_path / "caller") not in opened
         run("stop")

@@ -126,7 +126,7 @@ def test_the_operators_command_says_so_when_there_is_no_helper(resource):
 
 def test_a_check_finds_this_host_fit_and_a_readable_password_or_no_libvirt_not(node):
     fit = node.command("check")
-    assert (fit.returncode, fit.stdout.count("ok ")) == (0, 4), fit.stdout
+    assert (fit.returncode, fit.stdout.count("ok ")) == (0, 5), fit.stdout
     CONFIG.chmod(0o644)
     node.libvirtd.stop()
     try:

@@ -24,6 +24,7 @@ MARK = Path("/run/masakari-qga-cell")
 PRIVATE = ("/run", "/var/log", "/var/lib/pacemaker", "/var/lib/corosync", "/etc/corosync", "/var/lib/libvirt",
            "/etc/libvirt", "/var/cache/libvirt", "/var/lib/masakari-qga", "/etc/masakari-qga")
 COPIED = ("/etc/masakari-qga",)      # private too, but a test starts from what the package installed
+USER, NUMBER = "masakari-qga", 64999
 NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000000      # CLONE_NEW: NS, UTS, IPC, PID, NET
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -121,6 +122,7 @@ def _furnish(hostname: str) -> None:
     if not os.path.exists("/dev/pts/ptmx"):     # a bare chroot; guests have a console on a pty
         _mount("-t", "devpts", "-o", "ptmxmode=666", "devpts", "/dev/pts")
     Path("/run/lock").mkdir(mode=0o1777)
+    _people()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["hostname", hostname], check=True)
     MARK.write_text(hostname + "\n")
@@ -131,6 +133,23 @@ def _contents(folder: str) -> list[tuple[str, bytes, int]]:
     if not os.path.isdir(folder):
         return []
     return [(p.name, p.read_bytes(), p.stat().st_mode & 0o7777) for p in Path(folder).iterdir() if p.is_file()]
+
+
+def _people() -> None:
+    """The helper's user, as the package makes it, whatever of the package is installed."""
+    users = Path("/etc/passwd").read_text().splitlines()
+    if not any(line.startswith(f"{USER}:") for line in users):
+        users.append(f"{USER}:x:{NUMBER}:{NUMBER}::/nonexistent:/usr/sbin/nologin")
+    groups = [line.split(":") for line in Path("/etc/group").read_text().splitlines()]
+    if USER not in [group[0] for group in groups]:
+        groups.append([USER, "x", str(NUMBER), ""])
+    for group in groups:
+        if group[0] in ("libvirt", "haclient") and USER not in group[3].split(","):
+            group[3] = ",".join(filter(None, (group[3], USER)))
+    for name, lines in (("passwd", users), ("group", [":".join(group) for group in groups])):
+        Path("/run", name).write_text("\n".join(lines) + "\n")
+        os.chmod(f"/run/{name}", 0o644)
+        _mount("--bind", f"/run/{name}", f"/etc/{name}")
 
 
 def _mount(*arguments: str) -> None:

@@ -153,7 +153,7 @@ class Cluster:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _required(self) -> ElementTree.Element:
-        return until(self._status, "crm_mon to answer")
+        return until(lambda: [status] if (status := self._status()) is not None else [], "crm_mon to answer")[0]
 
     @staticmethod
     def _status() -> ElementTree.Element | None:

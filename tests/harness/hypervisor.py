@@ -116,7 +116,8 @@ def configure(etc: Path, capabilities: Path, requests: int = 5, workers: int = 2
     """Write the configuration of a libvirtd. capabilities: its cache of what QEMU can do. port: the first of those to
     which guests migrate in."""
     _write(etc / "libvirtd.conf", [
-        'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'unix_sock_group = "root"',
+        'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'unix_sock_group = "libvirt"',
+        'unix_sock_rw_perms = "0770"', 'unix_sock_ro_perms = "0777"',
         f'host_uuid = "{uuid.uuid4()}"', f"max_client_requests = {requests}", f"max_workers = {workers}",
         'log_outputs = "3:file:/var/log/libvirt/libvirtd.log"'])
     _write(etc / "qemu.conf", [

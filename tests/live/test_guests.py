@@ -13,6 +13,8 @@ from tests.harness.failures import cramped
 from tests.harness.hypervisor import connect
 from tests.harness.wait import until
 
+# libvirt 11.2 and later have a code of their own for a command that was not answered in time.
+SILENT = (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, 112)
 RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED)
 
 
@@ -23,7 +25,7 @@ def silent(guest) -> bool:
     try:
         guest.ask(seconds=1)
     except libvirt.libvirtError as error:
-        return error.get_error_code() == libvirt.VIR_ERR_AGENT_UNRESPONSIVE
+        return error.get_error_code() in SILENT
     return False
 
 

@@ -1,4 +1,5 @@
-"""Stands in for the helper, as far as the agent can see it; --config names a JSON file that says how it behaves.
+"""Stands in for the helper, as far as the agent can see it; --config names a file, empty but for a comment that
+says in JSON how it behaves.
 
 Not a test: the tests of the agent start it as a process.
 """
@@ -8,11 +9,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-behaviour = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_bytes())
+behaviour = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_bytes().lstrip(b"# "))
 run = behaviour["run"]
 if "--check" in sys.argv:
     print(behaviour.get("finding", "all is well"))
@@ -35,6 +37,8 @@ os.ftruncate(lock, 0)
 os.write(lock, f"{os.getpid()} {started} 0.1.0\n".encode())
 if behaviour.get("leave_to_child") and os.fork():
     os._exit(0)
+if behaviour.get("child"):
+    subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL)
 if behaviour.get("hang"):
     time.sleep(600)
 path = f"{run}/control.sock"

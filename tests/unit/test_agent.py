@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from heartbeat import __version__
+from heartbeat import __version__, configuration
 from heartbeat.settings import ATTRIBUTES, HEALTH
 from qga_ra import attributes, client, holder
 
@@ -73,7 +73,7 @@ class Agent:
 
     def behave(self, **behaviour: object) -> None:
         """How the next helper is to behave."""
-        self.config.write_text(json.dumps({"run": str(self.run), **behaviour}))
+        self.config.write_text("# " + json.dumps({"run": str(self.run), **behaviour}))
 
     def attrd_updater(self, script: str) -> None:
         path = self.bin / "attrd_updater"
@@ -101,7 +101,12 @@ class Agent:
 
     @property
     def asked(self) -> list[dict[str, object]]:
-        """The requests, other than pings, that the helper got."""
+        """The requests, other than pings, that the helper got, without the configuration that was read for it."""
+        return [{name: value for name, value in request.items() if name not in ("configuration", "hostname")}
+                for request in self.requests]  # fmt: skip
+
+    @property
+    def requests(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in (self.run / "asked").read_text().splitlines()]
 
 
@@ -425,6 +430,26 @@ def test_changed_parameters_reach_the_running_helper(agent):
     assert agent("reload-agent", env={"OCF_RESKEY_interval": "4", "OCF_RESKEY_hostname": "c-1"}) == (0, "", "")
     parameters = {"interval": "4", "hostname": "c-1"}
     assert agent.asked == [{"do": "reload", "parameters": parameters, "node": "node-1"}]
+
+
+def test_what_the_agent_read_reaches_the_helper_whole_which_may_not_read_it_itself(agent):
+    agent("start")
+    agent.config.write_text("[masakari]\npassword = 5$x%\n[report]\nhostname = c-2\n[budget]\nrecoveries = 7\n")
+    assert agent("reload-agent", env={"OCF_RESKEY_backends": "attributes"}).code == 0
+    (request,) = agent.requests
+    sent = configuration.unpacked(request["configuration"])
+    assert sent == configuration.load(str(agent.config), {"backends": "attributes"})
+    assert (sent["masakari.password"], sent["report.backends"]) == ("5$x%", ("attributes",))
+    assert request["hostname"] == ["c-2", f"{agent.config} line 4"]
+
+
+def test_a_reload_of_a_file_that_cannot_be_used_says_why_and_leaves_the_helper_alone(agent):
+    agent("start")
+    agent.config.write_text("[watch]\ninterval = never\n")
+    result = agent("reload-agent")
+    assert result.code == 1
+    assert result.reason.endswith("'never': not a number; give 2 to 300 s")
+    assert agent.requests == []
 
 
 def test_a_reload_that_the_helper_refuses_fails_with_its_words(agent):

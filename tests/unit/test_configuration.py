@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from heartbeat import settings
-from heartbeat.configuration import Configuration, ConfigurationError, ParameterError, load, show
+from heartbeat.configuration import Configuration, ConfigurationError, ParameterError, load, packed, show, unpacked
 from heartbeat.hostname import resolve
 
 
@@ -272,3 +273,26 @@ def test_a_host_that_only_nova_can_resolve_is_passed_over_and_said(write, nova):
     assert "nova.conf line 2 has '$my_ip'" in found.origin
     (nova / "nova.conf").write_text("[DEFAULT]\nhost = $my_ip\nmy_ip = 10.0.0.1\n")
     assert resolve(write(""), str(nova)).name == "10.0.0.1"
+
+
+# From the agent to the helper
+
+
+def test_what_is_sent_and_taken_is_the_same_secrets_and_all(write):
+    text = "[masakari]\nusername = me\n[report]\nbackends =\n[breaker]\nhealth = yes\n"
+    config = write(text, "[api]\npassword = 1%$s\n", interval="7")
+    assert config.api
+    assert unpacked(json.loads(json.dumps(packed(config)))) == config
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda sent: sent["values"].pop("watch.interval"),
+    lambda sent: sent["values"].update({"watch.interval": "often"}),
+    lambda sent: sent.pop("origins"),
+    lambda sent: sent.update(api=None),
+])
+def test_what_another_version_sends_is_refused_with_the_remedy(write, spoil):
+    sent = json.loads(json.dumps(packed(write(""))))
+    spoil(sent)
+    with pytest.raises(ConfigurationError, match=r"of another version .*; restart the resource"):
+        unpacked(sent)

@@ -118,7 +118,7 @@ def test_what_is_not_understood_is_answered_with_the_words_that_are(server, line
 def test_a_request_that_is_too_long_is_cut_off_and_not_obeyed(server):
     with server.connect() as client:
         with contextlib.suppress(BrokenPipeError):  # it may have left while we were still sending
-            client.sendall(b'{"do": "status", "x": "' + b"a" * (1 << 20) + b'"}\n')
+            client.sendall(b'{"do": "status", "x": "' + b"a" * 2 * control_module.REQUEST_SIZE + b'"}\n')
         assert b'"ok": true' not in read(client)
     assert alive(server)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from unittest.mock import Mock
 
+import pytest
+
+from heartbeat import configuration
 from heartbeat.daemon import Helper
 from heartbeat.ledger import LedgerError
 from heartbeat.manual import ALL, ManualHold
@@ -21,3 +25,17 @@ def test_holds_by_hand_stay_in_force_while_the_ledger_cannot_be_read(caplog):
         helper._read_holds()
     assert helper._owner.guests.manual == (HOLD,)
     assert "disk full" in caplog.text
+
+
+def test_a_reload_without_what_the_agent_read_is_refused_by_a_helper_that_cannot_read_it_all(tmp_path, monkeypatch):
+    """To go on with what is left, without Nova's name for the host, would send every report astray."""
+    path = tmp_path / "masakari-qga.conf"
+    path.write_text("")
+    helper = object.__new__(Helper)
+    helper._config = configuration.load(str(path))
+    given = {"do": "reload", "parameters": {"interval": "5"}}
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(configuration.ConfigurationError, match=r"of another version than the helper.*restart"):
+        helper._given(given)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert helper._given(given)[0]["watch.interval"] == 5

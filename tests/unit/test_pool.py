@@ -170,3 +170,58 @@ def test_threads_that_are_free_end_when_the_pool_closes(calls):
     pool.close()
     thread.join(DEADLINE)
     assert not thread.is_alive()
+
+
+def test_quick_calls_are_made_one_after_the_other_by_one_thread():
+    served: list[int] = []
+    over = threading.Event()
+
+    def perform(slot: int, job: str) -> None:
+        served.append(slot)
+        if job == "last":
+            over.set()
+
+    pool = Pool("question", 6, perform, patience=DEADLINE)
+    with pool._lock:    # as a whole batch comes before any thread has woken
+        for number in range(20):
+            pool.put(f"job {number}")
+        pool.put("last")
+    assert over.wait(DEADLINE)
+    assert served == [0] * 21
+    assert threads(pool) <= 2
+
+
+def test_a_call_that_is_not_quick_holds_up_those_behind_it_for_no_longer_than_a_moment(calls):
+    pool = Pool("question", 3, calls, patience=0.02)
+    for job in ("silent", "silent too", "third", "fourth"):
+        pool.put(job)
+    assert sorted(calls.await_inside("silent", "silent too", "third").values()) == [0, 1, 2]
+    calls.release("silent too")
+    calls.await_inside("fourth")
+    calls.release("silent", "third", "fourth")
+
+
+def test_many_jobs_from_several_sides_are_each_done_once():
+    done: list[int] = []
+    lock, over = threading.Lock(), threading.Event()
+
+    def perform(_: int, job: int) -> None:
+        if job % 50 == 0:
+            threading.Event().wait(0.01)
+        with lock:
+            done.append(job)
+            if len(done) == 2000:
+                over.set()
+
+    pool = Pool("question", 4, perform, patience=0.002)
+
+    def feed(first: int) -> None:
+        for job in range(first, 2000, 4):
+            pool.put(job)
+
+    feeders = [threading.Thread(target=feed, args=(first,)) for first in range(4)]
+    for feeder in feeders:
+        feeder.start()
+    assert over.wait(DEADLINE)
+    assert sorted(done) == list(range(2000))
+    pool.close()

@@ -19,6 +19,7 @@ from qga_ra import client, holder, supervision
 from qga_ra.errors import Failure
 from qga_ra.parameters import Invocation
 from qga_ra.supervision import ENVIRONMENT, Places
+from tests.harness.wait import until
 
 PYTHON = "/usr/bin/python3"
 STANDIN = str(Path(__file__).with_name("standin.py"))
@@ -69,8 +70,9 @@ def running(places: Places, behave: Callable[..., Path]) -> Callable[..., int]:
 
     def started(**behaviour: object) -> int:
         supervision.launch(places, given(behave(**behaviour)))
-        (pid,) = holder.holders(places.lock)
-        return pid
+        # One that leaves the lock to a child is about to end, and holds it together with the child until then.
+        found = until(lambda: len(pids := holder.holders(places.lock)) == 1 and pids, "one process to hold the lock")
+        return found[0]
 
     return started
 
@@ -252,6 +254,32 @@ def test_a_stopped_helper_is_killed_without_waiting_for_an_answer_it_cannot_give
     eventually(lambda: end_of(pid) == "T")
     stop(places, patience=3600, seconds=3600)
     assert end_of(pid) == ""
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_what_a_killed_helper_leaves_behind_is_ended_and_nobody_else(running, places, stranger):
+    pid = running(ignore_term=True, child=True)
+    (child,) = children(pid)
+    assert os.getsid(child) == pid
+    stop(places, patience=0.2)
+    assert (end_of(pid), end_of(child)) == ("", "")
+    assert stranger.poll() is None
+
+
+def test_a_helper_that_was_started_by_hand_does_not_take_its_terminals_session_along(places, behave, stranger):
+    config = behave(child=True)
+    with subprocess.Popen([PYTHON, STANDIN, "--config", config], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        (child,) = children(process.pid)
+        assert os.getsid(process.pid) == os.getsid(0) == os.getsid(stranger.pid)
+        stop(places)
+        assert process.wait(20) is not None
+    assert stranger.poll() is None
+    assert end_of(child) != ""
+    os.kill(child, signal.SIGKILL)
 
 
 def test_a_helper_that_survives_kill_is_reported_in_time_with_its_state(running, places, monkeypatch):
