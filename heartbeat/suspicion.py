@@ -163,7 +163,7 @@ def _alive(watch: Watch, it: Answered, now: float) -> Step:
         state=HEALTHY if armed else WAITING,
         detail="" if answer is Answer.ALIVE else answer.value,
         armed=armed,
-        answered=now,
+        answered=it.asked + took,
         asked=None,
         steady=now,
         answers=learn(watch.answers, took),

@@ -149,6 +149,23 @@ def test_a_guest_that_worked_while_its_agent_was_silent_may_sleep_until_its_ball
     assert story.verdicts[1:] == [(HUNG, RECOVER)]
 
 
+def test_an_answer_that_is_heard_late_makes_no_balloon_that_reported_until_then_a_bad_witness():
+    """A healthy answer wakes nobody: it is heard up to a second later. Its balloon was just about to report."""
+    story = healthy()
+    story.now = 20.03
+    story.tell(Asked())
+    story.tell(Answered(Answer.ALIVE, 20.03, 0.002), 0.99)
+    story.now = 30.0
+    story.tell(Asked())
+    story.now = 31.0
+    story.looked(balloon=9.99)
+    story.tell(Answered(Answer.SILENT, 30.0), 1)
+    story.silent()
+    story.now = 45.0
+    story.looked(balloon=9.99, cpu=(14, 0, 9))
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
 def test_vcpus_that_run_are_judged_when_the_balloon_is_overdue_counted_from_its_own_stamp():
     story = impatient()
     story.looked(cpu=(6, 0, 5))
