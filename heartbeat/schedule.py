@@ -62,10 +62,10 @@ class Schedule:
         """The guest to be asked now, if there is one and a slot is free. Its question is out until `returned`."""
         if self.full:
             return None
-        room = self._room_again()
-        passed_over = room and self._waiting_again.next_at() + PATIENCE * self.interval <= now
+        patience = self._waiting_again.next_at() + PATIENCE * self.interval
+        passed_over = patience <= now and self._silent.isdisjoint(self._asked)  # one slot of all is enough for them
         uuid = None if passed_over else self._waiting.take(now)
-        if uuid is None and room:
+        if uuid is None and self._room_again():
             uuid = self._waiting_again.take(now)
         if uuid is not None:
             self._asked[uuid] = USUAL

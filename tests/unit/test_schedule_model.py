@@ -76,7 +76,8 @@ class Wishes(RuleBasedStateMachine):
         room = sum(uuid in self.silent for uuid in self.out) < AGAIN
         first = [uuid for _, uuid in ready if uuid not in self.silent]
         again = [(at, uuid) for at, uuid in ready if uuid in self.silent and room]
-        if again and (not first or again[0][0] + PATIENCE * INTERVAL <= self.now):
+        nobody = not self.silent & self.out.keys()
+        if again and (not first or (nobody and again[0][0] + PATIENCE * INTERVAL <= self.now)):
             return again[0][1]
         return first[0] if first else None
 
