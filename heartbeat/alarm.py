@@ -38,6 +38,10 @@ class Alarms:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else NEVER
 
+    def before(self, time: float) -> frozenset[str]:
+        """The names that are due before this time; walks all of them only if there is one."""
+        return frozenset(name for name, at in self._at.items() if at < time) if self.next_at() < time else frozenset()
+
     def take(self, now: float) -> str | None:
         """The name that has been due for longest, or None. It is set no more."""
         if self.next_at() > now:

@@ -8,7 +8,7 @@ believed here is never more than what is on disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import takewhile
 from typing import Callable
 
@@ -25,6 +25,7 @@ from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
     Ask,
+    ClockSet,
     Effect,
     Gap,
     Look,
@@ -167,7 +168,7 @@ class Guests:
             elif isinstance(effect, Warn):
                 log.warning("guest %s %s: %s", watch.guest.uuid, printable(watch.guest.name), effect.text)
 
-    def all(self, observation: Gap, now: float, fitness: Fitness, timing: Timing) -> None:
+    def all(self, observation: Gap | ClockSet, now: float, fitness: Fitness, timing: Timing) -> None:
         for uuid in list(self.watches):
             self.observe(uuid, observation, now, fitness, timing)
 
@@ -240,9 +241,9 @@ class Guests:
                 since[uuid] = at
         return since
 
-    def watched(self) -> int:
-        """How many guests we would miss."""
-        return len(self._census.missed)
+    def watched(self, unheard: Set[str] = frozenset()) -> int:
+        """How many guests we would miss; without those of which nothing can be known, since they wait to be asked."""
+        return len(self._census.missed - unheard) if unheard else len(self._census.missed)
 
     def suspended(self) -> list[str]:
         """The uuids of guests that failed again after too many recoveries: they need a human."""

@@ -23,6 +23,7 @@ from heartbeat.incident import (
 from heartbeat.observation import (
     Ask,
     ChannelChanged,
+    ClockSet,
     Effect,
     Gap,
     Happened,
@@ -215,6 +216,10 @@ def gapped(watch: Watch, it: Gap, now: float, fitness: Fitness, timing: Timing) 
     if not watch.running:
         return watch, []
     return calm(watch, UNKNOWN if it.blind else rest(watch), it.why), []
+
+
+def clock_set(watch: Watch, it: ClockSet, now: float, fitness: Fitness, timing: Timing) -> Step:
+    return watch._replace(steady=None), []
 
 
 def _panicked(watch: Watch, why: str, fitness: Fitness, timing: Timing) -> Step:

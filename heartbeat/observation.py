@@ -124,6 +124,14 @@ class Gap(NamedTuple):
     blind: bool
 
 
+class Reviewed(NamedTuple):
+    """What was judged is about to be reported, so what it rests on has to be of now."""
+
+
+class ClockSet(NamedTuple):
+    """The host's wall clock was set: an age of a balloon's stamp may be wrong by that."""
+
+
 class Tick(NamedTuple):
     """Time has passed."""
 
@@ -144,6 +152,6 @@ class Warn(NamedTuple):
 
 Observation = Union[
     Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
-    Recorded, Gap, Tick, Tasked, Unrecovered,
+    Recorded, Reviewed, Gap, ClockSet, Tick, Tasked, Unrecovered,
 ]
 Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

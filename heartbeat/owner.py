@@ -21,7 +21,7 @@ from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER
 from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Unheard
-from heartbeat.observation import Answered, Asked, Gap, Observation, Unrecovered
+from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation, Reviewed, Unrecovered
 from heartbeat.patience import answer_limit
 from heartbeat.policy import Policy
 from heartbeat.pressure import Pressure
@@ -29,13 +29,15 @@ from heartbeat.pressure import read as read_pressure
 from heartbeat.probe import Answer
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
-from heartbeat.watch import EXEMPT, UNKNOWN, Fitness, Timing, Watch, stands
+from heartbeat.watch import EXEMPT, SLOW, UNKNOWN, Fitness, Timing, Watch, stale, stands
 
 log = logging.getLogger(__name__)
 
 # Seconds: the loop turns at least this often, and more than LATE beyond that is our own lateness, which counts
 # against no guest.
 TURN, LATE = 1.0, 3.0
+# Seconds by which the wall clock may leave the monotonic one between two turns; a leap second is within.
+SET = 1.0
 # States of guests that are known not to answer, and how many intervals pass between two questions to one of them.
 SILENT, ROUNDS = frozenset({HUNG, AGENT_SILENT, QEMU_STUCK}), 3
 # Questions that may be out to guests which left the last one unanswered; two slots stay for all others, which give them
@@ -65,6 +67,7 @@ class Owner:
     reporting: who is told. hypervisor: makes it from our `post`. wall: UTC now in ISO 8601. limits, budget: as set.
     pressure: reads the host's. clock: monotonic seconds.
     suspended: seconds that the host has slept since its boot, which the monotonic clock leaves out.
+    ahead: seconds by which the wall clock is ahead of the monotonic one.
     """
 
     def __init__(
@@ -79,9 +82,10 @@ class Owner:
         pressure: Callable[[], Pressure] = read_pressure,
         clock: Callable[[], float] = time.monotonic,
         suspended: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
+        ahead: Callable[[], float] = lambda: time.time() - time.monotonic(),
     ) -> None:
         self.timing, self._reporting, self._clock, self._suspended = timing, reporting, clock, suspended
-        self._asleep = suspended()
+        self._asleep, self._ahead_now, self._ahead = suspended(), ahead, ahead()
         self._queue: SimpleQueue[Message | Call | Stop | None] = SimpleQueue()
         self._quiet: deque[About] = deque()
         self._eager = False  # no slot is free, so that every answer gives one back
@@ -150,6 +154,10 @@ class Owner:
             fitness = self.fitness_of(found.uuid)
             fitness = fitness if acts else fitness._replace(held="")
             word = stands(watch, incident, fitness) if watch else differences.stands(found, self._clock(), fitness)
+            now = self._clock()
+            if acts and word == "stands" and watch and stale(watch, now):
+                self.guests.observe(found.uuid, Reviewed(), now, self.fitness, self.timing)
+                return "not-now"
             recovery = acts and word == "stands" and found.action == RECOVER
             return "not-now" if recovery and (self.timing.observe or self._crowded(incident)) else word
 
@@ -221,16 +229,19 @@ class Owner:
 
     def _look_at_ourselves(self) -> None:
         """If we, or the whole host, did not run for a while, what guests did meanwhile counts against nobody."""
-        now, asleep = self._clock(), self._suspended()
-        late = now - self.progress + asleep - self._asleep
-        self._asleep = asleep
+        now, asleep, ahead = self._clock(), self._suspended(), self._ahead_now()
+        late, step = now - self.progress + asleep - self._asleep, ahead - self._ahead
+        self._asleep, self._ahead = asleep, ahead
         if late > TURN + LATE:
             log.warning("this loop was held up for %.1f s; what guests did meanwhile counts against nobody", late)
             self.guests.all(Gap("we were held up ourselves", False), now, self.fitness, self.timing)
+        elif abs(step) > SET:
+            log.warning("the wall clock was set by %+.1f s: no balloon's age counts until its guest has answered", step)
+            self.guests.all(ClockSet(), now, self.fitness, self.timing)
 
     def _look_at_the_node(self, now: float) -> None:
         late, self._late = self._late, 0.0
-        watched = self.guests.watched()
+        watched = self.guests.watched(self.schedule.overdue(now - 2 * SLOW))
         self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(now), watched)
 
     def _take(self, wait: float) -> list[Message | Call | Stop]:

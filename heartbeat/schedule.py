@@ -8,6 +8,8 @@ from heartbeat.alarm import NEVER, Alarms
 
 # Seconds. Guests whose turns fall together are asked together: to wake for each would cost more than the question.
 TICK = 1.0
+# Intervals for which a guest that was silent gives way to those that may answer.
+PATIENCE = 3
 
 USUAL, SOON, LEAVE = "usual", "soon", "leave"
 
@@ -16,7 +18,8 @@ class Schedule:
     """Spreads the guests over the interval, and never asks a guest that has not returned the last question.
 
     A question to a guest that left the last one unanswered will keep its slot for seconds. It waits for those to guests
-    that may answer, and never takes all slots, so that whoever hangs next is noticed as soon as the first.
+    that may answer, though not for ever, and never takes all slots, so that whoever hangs next is noticed as soon as
+    the first.
 
     interval: seconds between two questions to one guest. slots: questions that may be out at a time. again: how many of
     them to guests that were silent before.
@@ -68,7 +71,9 @@ class Schedule:
         """The guest to be asked now, if there is one and a slot is free. Its question is out until `returned`."""
         if self.full:
             return None
-        uuid = self._waiting.take(now)
+        patience = self._waiting_again.next_at() + PATIENCE * self.interval
+        passed_over = patience <= now and self._silent.isdisjoint(self._asked)  # one slot of all is enough for them
+        uuid = None if passed_over else self._waiting.take(now)
         if uuid is None and self._room_again():
             uuid = self._waiting_again.take(now)
         if uuid is not None:
@@ -100,6 +105,10 @@ class Schedule:
         if self._room_again():
             head = min(head, self._waiting_again.next_at())
         return NEVER if self.full else head
+
+    def overdue(self, since: float) -> frozenset[str]:
+        """The guests that may answer and should have been asked before `since`, but found no slot."""
+        return self._waiting.before(since)
 
     def due(self, uuid: str) -> float:
         """When this guest is asked next, if a slot is free then; NEVER while a question to it is out, or if it is not

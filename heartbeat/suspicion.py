@@ -7,7 +7,7 @@ from heartbeat.conclusion import Step, opened
 from heartbeat.guest import Channel
 from heartbeat.holds import BUSY, DUMP, JOB
 from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, IO_ERROR, NEVER_ANSWERED, QEMU_STUCK, Arm, Close
-from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Sampled, Tick, Warn
+from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Reviewed, Sampled, Tick, Warn
 from heartbeat.patience import learn
 from heartbeat.probe import LIFE, Answer
 from heartbeat.watch import (
@@ -25,6 +25,7 @@ from heartbeat.watch import (
     look_at,
     rest,
     slow_at,
+    stale,
     stalled_at,
 )
 from heartbeat.witness import Cpu, Sample, Says, Testimony, hear
@@ -69,7 +70,8 @@ def sampled(watch: Watch, it: Sampled, now: float, fitness: Fitness, timing: Tim
     thawed = watch.last is not None and watch.last.frozen and not it.sample.frozen
     kept = watch.first if watch.first and (watch.first.whole or not it.sample.whole) else it.sample
     first = it.sample if thawed else kept
-    steady = None if thawed or it.sample.frozen else watch.steady
+    late = first is it.sample and watch.silences
+    steady = None if thawed or it.sample.frozen or late else watch.steady
     return _weigh(watch._replace(first=first, last=it.sample, steady=steady), now, fitness, timing)
 
 
@@ -102,6 +104,12 @@ def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) 
     return watch, effects
 
 
+def reviewed(watch: Watch, _: Reviewed, now: float, fitness: Fitness, timing: Timing) -> Step:
+    if watch.looking or not stale(watch, now):
+        return watch, []
+    return watch._replace(looking=True), [Look()]
+
+
 def unreachable(watch: Watch, why: str, now: float) -> Watch:
     """The question cannot reach the agent. To close its channel a guest must live, or have been reset: this is no
     silence."""
@@ -109,10 +117,13 @@ def unreachable(watch: Watch, why: str, now: float) -> Watch:
     return calm(watch, watch.state if watch.state in (AGENT_DOWN, NEVER_ANSWERED) else rest(watch), why)
 
 
-def assess(testimony: Testimony, last: Sample, steady: bool) -> tuple[str | None, str]:  # noqa: PLR0911
+def assess(  # noqa: PLR0911
+    testimony: Testimony, last: Sample, steady: bool, silence: float
+) -> tuple[str | None, str]:
     """The verdict on an agent that has been silent for long enough, or None; and the reason, for people.
 
-    steady: whether nothing has kept the guest from running since its last answer.
+    steady: whether nothing has kept the guest from running since its last answer, and a question was put in the window.
+    silence: seconds that make a hang.
     """
     if testimony.cpu is Cpu.STARVED and not last.stopped:
         # Which also explains the silence of an agent whose kernel gets a word out now and then, and of the monitor.
@@ -128,10 +139,13 @@ def assess(testimony: Testimony, last: Sample, steady: bool) -> tuple[str | None
         return None, "QEMU's monitor could not be asked for the guest's counters"
     if testimony.kernel is Says.STILL and testimony.cpu is not Cpu.WORKING:
         return HUNG, f"agent silent, kernel still, CPU {testimony.cpu.value}"
-    # Each of our questions interrupts the guest: whoever lives takes the interrupt, even if its agent is stopped.
-    if testimony.cpu is Cpu.STILL and (testimony.kernel is Says.ABSENT or steady):
+    # The first two questions that an agent does not read interrupt the guest all the same, and whoever lives takes the
+    # interrupt. The second is within the window if `steady`. Linux asks for no more: its driver leaves the first unread
+    # buffer where it is, so its event index stays.
+    still_for_long = testimony.kernel is Says.ABSENT and testimony.window >= silence
+    if testimony.cpu is Cpu.STILL and (still_for_long or steady):
         return HUNG, "agent silent, CPU still"
-    if testimony.kernel is Says.UNSURE:
+    if testimony.kernel is Says.UNSURE or (testimony.kernel is Says.ABSENT and testimony.cpu is Cpu.STILL):
         return None, "too little is known of the guest's kernel yet"
     return AGENT_SILENT, f"agent silent, CPU {testimony.cpu.value}, kernel {testimony.kernel.value}"
 
@@ -149,7 +163,7 @@ def _alive(watch: Watch, it: Answered, now: float) -> Step:
         state=HEALTHY if armed else WAITING,
         detail="" if answer is Answer.ALIVE else answer.value,
         armed=armed,
-        answered=now,
+        answered=it.asked + took,
         asked=None,
         steady=now,
         answers=learn(watch.answers, took),
@@ -200,7 +214,7 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
         return calm(watch, SUSPECT, f"not judged: {fitness.why}")._replace(silent_from=now), []
     unanswered = None if watch.answered is None else first.at - watch.answered
     testimony = hear(first, last, watch.guest.balloon_period, unanswered, watch.steady)
-    verdict, reason = assess(testimony, last, watch.steady is not None)
+    verdict, reason = assess(testimony, last, watch.steady is not None, timing.silence * fitness.stretch)
     # One question may get lost. A kernel that stands still says the same; every other witness may just be at rest.
     if watch.silences < 2 and not (verdict == HUNG and testimony.kernel is Says.STILL):
         return watch, []
@@ -210,7 +224,7 @@ def _weigh(watch: Watch, now: float, fitness: Fitness, timing: Timing) -> Step:
     evidence.update({name: getattr(said, "value", said) for name, said in testimony._asdict().items()})
     evidence["window"] = round(testimony.window, 1)
     after, effects = opened(watch, verdict, reason, evidence, fitness, timing)
-    # What works now may hang later, so after this verdict the next window begins.
-    return (after._replace(first=last) if verdict == AGENT_SILENT else after), effects
+    # What works now may hang later, so after this verdict the next window begins; no question of ours falls into that.
+    return (after._replace(first=last, steady=None) if verdict == AGENT_SILENT else after), effects
 
 

@@ -13,6 +13,7 @@ from heartbeat.incident import (
     ACTIONS,
     AGENT_DOWN,
     CERTAIN,
+    HUNG,
     IO_ERROR,
     MISSING,
     NEVER_ANSWERED,
@@ -80,7 +81,8 @@ class Watch(NamedTuple):
     incarnation: names one QEMU process. since: of the state. begun: when it was started or reset, or first seen.
     started: that was its start or reset, and we saw it. armed: this incarnation has answered since.
     answers, boots: what is known of the seconds that it takes to answer, and to boot until it answers.
-    steady: since its last answer nothing that we know of has kept it from running: that answer's time.
+    steady: since its last answer nothing that we know of has kept it from running, the wall clock was not set, and its
+    first sample was taken before a second question: that answer's time.
     asked: when the question that is out was asked. silent_from: when the first of the unanswered questions was asked.
     first, last: samples since then. looking: a sample is being taken.
     closed_from: since when the agent cannot be reached though the guest runs. panicked: its kernel said so.
@@ -182,6 +184,11 @@ def wake_at(watch: Watch, timing: Timing, stretch: float = 1.0) -> float:
     return min(
         due, slow_at(watch), look_at(watch, timing, stretch), down_at(watch, timing), late_at(watch, timing)
     )
+
+
+def stale(watch: Watch, now: float) -> bool:
+    """Whether the last look at a guest that hangs is too old to have it recovered: it may have come back since."""
+    return watch.state == HUNG and (watch.last is None or now - watch.last.at > LOOK)
 
 
 def stands(watch: Watch, incident: int, fitness: Fitness) -> str:

@@ -126,12 +126,15 @@ def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None, 
         return Says.UNSURE
     if not period or not last.balloon:
         return Says.ABSENT
+    # A stamp of the future is from before the clock was set back, and may be of any age: see the next rule.
+    if first.balloon - first.wall > BALLOON_MARGIN:
+        return Says.ABSENT
     # A driver that had stopped reporting while the agent still answered (unloaded, or a Windows service that was
     # stopped) is no witness of a death. Both clocks are the host's.
     if unanswered is not None and first.wall - first.balloon > unanswered + period + BALLOON_MARGIN:
         return Says.ABSENT
-    # The stamp's age says more than our window, which begins with the silence. But it is of the wall clock, which may
-    # have been set forward, so no more of it counts than the time in which the guest is known to have run.
+    # The stamp's age says more than our window, which begins with the silence. But it is of the wall clock, so it
+    # counts only where that was not set since `steady`, and no more of it than the time since then.
     aged = 0.0 if steady is None else min(last.wall - last.balloon, last.at - steady)
     return Says.STILL if max(last.at - first.at, aged) >= period + BALLOON_MARGIN else Says.UNSURE
 
@@ -146,20 +149,23 @@ def _cpu(first: Sample, last: Sample, window: float) -> Cpu:
     threads = first.cpus.keys() & last.cpus.keys()
     if not threads or window < 2:
         return Cpu.UNSURE
+    if any(slices.got for thread, slices in last.cpus.items() if thread not in threads):
+        return Cpu.WORKING  # plugged in meanwhile
     changes = [_change(first.cpus[thread], last.cpus[thread]) for thread in sorted(threads)]
-    if not any(change.got or change.ran for change in changes):
-        # Not one slice: halted, unless it waits for a core (R) or for a page of memory or a disk of the host's (D).
-        return Cpu.STILL if all(change.state == "S" for change in changes) else Cpu.STARVED
     ran = [change.ran / 1e9 / window for change in changes]
+    faint = [change.got / window <= FAINT_SLICES and run <= FAINT_SHARE for change, run in zip(changes, ran)]
+    # One that hardly ran and does not sleep waits for a core (R), or for a page of memory or a disk of the host's (D);
+    # and any other may wait for it.
+    if any(still and change.state != "S" for still, change in zip(faint, changes)):
+        return Cpu.STARVED
+    if not any(change.got or change.ran for change in changes):
+        return Cpu.STILL  # not one slice: halted
     waited = [change.waited / 1e9 / window for change in changes]
     if any(wait >= 0.5 and run < 0.25 for run, wait in zip(ran, waited)):
         return Cpu.STARVED
     if any(run + wait >= 0.9 for run, wait in zip(ran, waited)):
         return Cpu.SPINNING
-    faint = all(
-        change.got / window <= FAINT_SLICES and run <= FAINT_SHARE for change, run in zip(changes, ran)
-    )
-    return Cpu.FAINT if faint else Cpu.WORKING
+    return Cpu.FAINT if all(faint) else Cpu.WORKING
 
 
 def _change(old: Slices, new: Slices) -> Slices:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from heartbeat.budget import Budget
@@ -84,9 +84,11 @@ class Node:
         self.shown: list[tuple[str, str, list[str]]] = []  # the ledger's trouble, libvirt's, and who failed
         self.pressure, self.libvirt = Pressure(0.0, 0.0, 0.0), 0.001  # of the host; seconds that libvirt takes
         self._held_up: list[tuple[float, float, float]] = []  # from when on, for how long, how long asleep
+        self._set: list[tuple[float, float]] = []  # when the host's wall clock was set, and by how much
         self.owner = _Staged(
             timing, self.ledger, self, self._hypervisor, self.wall, limits, budget,  # type: ignore[arg-type]
             lambda: self.pressure, lambda: self.now, lambda: self.asleep,
+            lambda: EPOCH + self._set_by(self.now),
         )
         self.owner.node = self
 
@@ -112,6 +114,10 @@ class Node:
     def sleep(self, seconds: float, after: float = 0.0) -> None:
         """The host sleeps: the monotonic clock stands still, the one since boot does not."""
         self._held_up.append((self.now + after, 0.0, seconds))
+
+    def set_clock(self, seconds: float, after: float = 0.0) -> None:
+        """The host's wall clock is set forward, or back."""
+        self._set.append((self.now + after, seconds))
 
     def run(self, seconds: float) -> Node:
         """Let the loop turn for so long. It begins and ends as it does in real life, but it keeps what it knows."""
@@ -174,6 +180,14 @@ class Node:
     def wake(self) -> None:
         pass
 
+    def _set_by(self, at: float) -> float:
+        return sum(seconds for when, seconds in self._set if when <= at)
+
+    def _dated(self, it: Sample) -> Sample:
+        """The sample with the times that the wall clock really showed."""
+        stamp = it.balloon and it.balloon + int(self._set_by(it.balloon - EPOCH))
+        return replace(it, wall=it.wall + self._set_by(it.at), balloon=stamp)
+
     def show(self, guests: Guests, link: str, condition: Condition, held: str) -> None:
         self.shown.append((guests.trouble, link, guests.failed()))
 
@@ -194,7 +208,7 @@ class Node:
         while self._coming and self._coming[0][0] <= self.now:
             message = heapq.heappop(self._coming)[2]
             if isinstance(message, _Look):
-                message = About(message.uuid, Sampled(message.machine.sample(self.now)))
+                message = About(message.uuid, Sampled(self._dated(message.machine.sample(self.now))))
             messages.append(message)
             if isinstance(message, Stop):
                 break  # what else is due now comes when the loop turns again

@@ -6,6 +6,7 @@ import pytest
 
 from heartbeat import guests
 from heartbeat.budget import FLIGHT, Budget, flights_since
+from heartbeat.delivery import AFTER_NOT_NOW
 from heartbeat.incident import HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED
 from heartbeat.manual import ALL, ManualHold
 from heartbeat.observation import Rebooted
@@ -118,7 +119,13 @@ def hung(number: int = 1, **about: object) -> Node:
 
 
 def words(node: Node) -> list[str]:
-    return [node.owner.confirm(it.id) for it in node.ledger.opened]
+    """What a courier hears, that asks a second time after a while where it heard "not-now": each guest is looked at
+    once more meanwhile, if its last look was too long ago."""
+    said = {it.id: node.owner.confirm(it.id) for it in node.ledger.opened}
+    if "not-now" in said.values():
+        node.run(AFTER_NOT_NOW)
+    again = {number: node.owner.confirm(number) for number, word in said.items() if word == "not-now"}
+    return list({**said, **again}.values())
 
 
 def test_a_report_waits_while_as_many_recoveries_are_under_way_as_may_be():

@@ -52,6 +52,30 @@ def test_a_node_that_is_not_fit_says_why_stretches_every_time_and_recovers_step_
     assert sick.fitness("", "").able
 
 
+@pytest.mark.parametrize("guests", [20, 60, 200, 400])
+def test_a_whole_node_that_falls_silent_at_once_is_held_against_the_host_however_many_guests_it_has(guests):
+    """Six slots hear of three guests a second: of 200, the first is judged before a third can have been asked."""
+    node = Node(*[Machine(f"25efc0bf-1659-4c83-b4e6-{one:012}", phase=one % 10) for one in range(guests)])
+    node.inventory()
+    node.run(100)
+    for machine in node.machines.values():
+        machine.kernel = node.now
+    node.run(300)
+    assert node.verdicts == []
+    assert node.owner.condition.breaker
+
+
+@pytest.mark.parametrize("hung", [1, 5, 20])
+def test_some_of_many_guests_that_hang_at_once_are_not_held_against_the_host(hung):
+    node = Node(*[Machine(f"25efc0bf-1659-4c83-b4e6-{one:012}", phase=one % 10) for one in range(200)])
+    node.inventory()
+    node.run(100)
+    for machine in list(node.machines.values())[:hung]:
+        machine.kernel = node.now
+    node.run(60)
+    assert [verdict for _, verdict, _ in node.verdicts] == [HUNG] * hung
+
+
 def test_a_lesser_trouble_stretches_the_times_and_forbids_nothing():
     slow = condition()
     slow.step(0.0, 0.0, 1.2, {}, 20)

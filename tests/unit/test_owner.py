@@ -174,11 +174,29 @@ def test_an_incident_of_an_earlier_life_is_confirmed_only_when_its_guest_was_jud
     node.owner.confirm(7)
     node.run(30)
     node.owner.confirm(7)
+    node.run(2)
+    node.owner.confirm(7)
     machine.kernel = float("inf")
     node.run(20)
     node.owner.confirm(7)
-    assert said == ["not-now", "not-now", "stands", "gone"]
+    assert said == ["not-now", "not-now", "not-now", "stands", "gone"], "its last look was too old at first"
     assert HUNG not in [verdict for _, verdict, _ in node.verdicts]
+
+
+@pytest.mark.parametrize("later", range(16))
+def test_a_hung_guest_that_came_back_while_its_report_was_held_up_is_not_recovered(later):
+    """As when Masakari was away, or too many other recoveries were under way: it is looked at again first."""
+    machine = Machine()
+    node = begun(machine)
+    node.owner.call = lambda function: function()
+    machine.kernel = node.now
+    node.run(40 + later)
+    number = node.ledger.opened[0].id
+    machine.kernel = float("inf")
+    node.run(5.1)
+    assert node.owner.confirm(number) != "stands"
+    node.run(2)
+    assert node.owner.confirm(number) == "gone"
 
 
 def test_a_guest_whose_first_sight_the_ledger_did_not_take_is_asked_once_it_does():

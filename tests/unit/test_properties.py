@@ -8,10 +8,12 @@ from hypothesis import strategies as some
 from heartbeat.incident import HUNG, RECOVER
 from heartbeat.localhealth import FALL, MOST
 from heartbeat.observation import ChannelChanged, Gap, Paused, Rebooted, Resumed, Stopped
+from heartbeat.settings import PRESETS
 from heartbeat.watch import Timing
 from tests.harness.observations import UUID
 from tests.harness.simulation import Machine, Node
 
+TIMES = ("interval", "timeout", "silence", "agent_down")
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -65,15 +67,20 @@ def test_every_guest_that_is_silent_and_still_for_long_enough_is_reported(
 
 @QUICK
 @given(
-    period=some.sampled_from([0, 1, 10, 10, 30]), phase=some.floats(0, 9), disk=some.sampled_from([0, 0, 0.2, 50]),
-    alive=some.sampled_from([(0.0015, 0.0001, 18), (1.0, 0, 4), (0.05, 0.9, 40), (0.5, 0.1, 2000), (0.2, 0.2, 90)]),
+    timing=some.builds(
+        lambda word, timeout: Timing(*(PRESETS[word][f"watch.{name}"] for name in TIMES))._replace(timeout=timeout),
+        some.sampled_from(["high", "medium", "medium", "low"]), some.integers(1, 20),
+    ),
+    period=some.sampled_from([0, 1, 10, 10, 30, 60]), phase=some.floats(0, 9), disk=some.sampled_from([0, 0, 0.2, 50]),
+    alive=some.sampled_from([(0.0015, 0.0001, 18), (0.0001, 0, 0.45), (1.0, 0, 4), (0.05, 0.9, 40), (0.5, 0.1, 2000),
+                             (0.2, 0.2, 90)]),
     freezes=some.lists(some.tuples(some.floats(0, 300), some.floats(1, 200)), min_size=1, max_size=4),
     trouble=some.lists(some.tuples(some.sampled_from([
         Rebooted(), Paused("paused: user"), Resumed(), Gap("late", False), ChannelChanged(True), ChannelChanged(False),
-        Stopped(False, "shutdown"), "blind", "late", "sleep", "link", "seen",
+        Stopped(False, "shutdown"), "blind", "late", "sleep", "link", "seen", "clock", "back",
     ]), some.floats(0, 300), some.floats(0.1, 60)), max_size=8),
 )  # fmt: skip
-def test_no_guest_whose_kernel_works_is_ever_recovered(period, phase, disk, alive, freezes, trouble):
+def test_no_guest_whose_kernel_works_is_ever_recovered(timing, period, phase, disk, alive, freezes, trouble):
     """Whatever its agent does: frozen, thawed and frozen again, while all that surrounds it changes."""
 
     start = 1030.0
@@ -83,7 +90,7 @@ def test_no_guest_whose_kernel_works_is_ever_recovered(period, phase, disk, aliv
             return not any(start + begin <= now < start + begin + lasts for begin, lasts in freezes)
 
     machine = Living(balloon=period, phase=phase, disk=disk, alive=alive)
-    node = Node(machine)
+    node = Node(machine, timing=timing)
     node.inventory()
     node.run(30)
     for what, at, lasts in trouble:
@@ -98,6 +105,8 @@ def test_no_guest_whose_kernel_works_is_ever_recovered(period, phase, disk, aliv
             node.inventory(at + lasts)
         elif what == "seen":
             node.inventory(at)
+        elif what in ("clock", "back"):
+            node.set_clock(lasts if what == "clock" else -lasts, at)
         else:
             node.about(what, at)
     node.run(600)

@@ -9,7 +9,7 @@ from heartbeat.incident import AGENT_SILENT, QEMU_STUCK, RECORD
 from heartbeat.observation import Gap, Happened, Paused, Resumed
 from heartbeat.pressure import Pressure
 from heartbeat.watch import HEALTHY, SUSPECT, UNKNOWN
-from tests.harness.observations import FIT, seen
+from tests.harness.observations import FIT, UUID, seen
 from tests.harness.scenario import DEFAULT, HOUR, happens, nothing_recovered, passes, unanswered, well
 from tests.harness.simulation import Machine, Node
 
@@ -142,6 +142,22 @@ def test_a_wall_clock_that_is_set(step):
     unanswered(story, 100, **reports, cpu=lambda now: (now, 0, int(now)))
     assert story.verdicts == [(AGENT_SILENT, RECORD)]
     nothing_recovered(story)
+
+
+@pytest.mark.parametrize("alive", [(0.0002, 0, 0.3), (1.0, 0, 4), (0.001, 0, 2)], ids=["sleeps", "computes", "idles"])
+@pytest.mark.parametrize("by", [-3600, 8, 30, 3600])
+@pytest.mark.parametrize("after", [1, 5, 9, 15, 25])
+def test_a_host_clock_that_is_set_while_an_agent_is_frozen(alive, by, after):
+    """Scenario 25 on a whole node: the age of a balloon's stamp is of that clock, and its period may be long."""
+    for period, phase in ((10, 3.9), (10, 9.9), (30, 4), (30, 8), (30, 12), (60, 20), (60, 55)):
+        node = node_with(Machine(balloon=period, phase=phase, alive=alive))
+        machine = node.machines[UUID]
+        node.run(90)
+        machine.agent = node.now
+        machine.blind = [(node.now + 10, node.now + 10 + after)]
+        node.set_clock(by, after)
+        node.run(300)
+        assert {verdict[-1] for verdict in node.verdicts} <= {RECORD}
 
 
 def test_a_libvirt_that_hangs_or_is_restarted():

@@ -113,6 +113,21 @@ def test_those_who_were_silent_wait_for_those_who_may_answer_and_never_take_all_
     assert schedule.take(62.0) == GUESTS[4]
 
 
+def test_those_who_were_silent_are_asked_though_there_are_more_guests_than_can_be_asked_in_an_interval():
+    """Else nobody would ever know that one of them has recovered, or ask the second question of one that has not."""
+    guests = [str(uuids.UUID(int=number * 7919)) for number in range(1, 401)]     # 200 a second, and 120 can be put
+    schedule = Schedule(2.0, 6, 4)
+    for guest in guests:
+        schedule.add(guest, 0.0)
+    for guest in guests[:5]:
+        schedule.soon(guest, 10.0, silent=True)
+    first = {}
+    for at, guest in run(schedule, 10.0, 40.0, takes=0.05):
+        first.setdefault(guest, at)
+    assert first.keys() == set(guests)
+    assert max(first[guest] for guest in guests[:5]) <= 10 + 4 * 2.0
+
+
 def test_one_that_answers_again_is_asked_as_all_others():
     schedule = Schedule(10.0, 2, 1)
     schedule.soon(GUESTS[0], 50.0, silent=True)

@@ -14,12 +14,14 @@ from heartbeat.observation import (
     Answered,
     Asked,
     ChannelChanged,
+    ClockSet,
     Gap,
     Happened,
     Panicked,
     Paused,
     Rebooted,
     Resumed,
+    Reviewed,
     Sampled,
     Seen,
     Stopped,
@@ -57,7 +59,7 @@ facts = some.one_of(
     sights, sights, some.sampled_from(ends), some.builds(Happened, some.sampled_from([it.name for it in EVENTS])),
     some.builds(Panicked, some.booleans()),
     some.sampled_from([*PAUSES, Resumed(), Resumed(), Rebooted(), ChannelChanged(True), ChannelChanged(False),
-                       Vanished(), Gap("late", False), Gap("gone", True)]),
+                       Vanished(), Gap("late", False), Gap("gone", True), ClockSet(), Reviewed()]),
 )  # fmt: skip
 fitnesses = some.builds(
     Fitness, some.sampled_from([True, True, True, False]), some.just("a word"), some.sampled_from(["", "", "by hand"]),

@@ -100,6 +100,72 @@ def test_vcpus_that_take_no_interrupt_are_a_verdict_before_the_balloon_is_overdu
     assert '"kernel":"unsure"' in story.incidents[0].evidence
 
 
+def test_vcpus_that_sleep_prove_nothing_where_the_first_look_came_after_the_second_question():
+    """An idle guest whose agent is stopped is woken by two unread questions at most: its kernel asks for no more
+    interrupts. With both before the first look, whoever needs no timer sleeps on until its balloon is asked."""
+    story = healthy()
+    story.timing = TIMING._replace(silence=7)
+    story.now += 4
+    story.silent(2)
+    story.looked(balloon=12)
+    story.silent()
+    story.now = 19.9
+    story.looked(balloon=12)
+    assert not story.incidents
+    assert story.watch.detail == "not judged: too little is known of the guest's kernel yet"
+
+
+def test_without_a_balloon_vcpus_must_sleep_for_the_whole_time_of_silence_where_no_question_woke_them():
+    """Another client had the monitor until the decision; 5 s without a timer are nothing for an idle guest."""
+    story = healthy(balloon=0)
+    story.silent(3)
+    story.looked(balloon=None)
+    for seconds in (5, 5, 4.9):
+        story.now += seconds
+        story.looked(balloon=None)
+        assert not story.incidents
+    story.now += 0.1
+    story.looked(balloon=None)
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
+def test_a_guest_that_worked_while_its_agent_was_silent_may_sleep_until_its_balloon_is_overdue():
+    story = healthy(balloon=30)
+    asked = story.now
+    story.tell(Asked())
+    story.now += 1
+    story.looked(balloon=1)
+    story.tell(Answered(Answer.SILENT, asked), 1)
+    story.silent(3)
+    story.looked(balloon=1, disk=11, cpu=(0.001, 0, 2))
+    assert story.verdicts == [(AGENT_SILENT, RECORD)]
+    story.silent(3)
+    story.now += 1
+    story.looked(balloon=1, disk=11, cpu=(0.001, 0, 2))
+    assert story.verdicts == [(AGENT_SILENT, RECORD)]
+    story.silent(2)
+    story.now += 7
+    story.looked(balloon=1, disk=11, cpu=(0.001, 0, 2))
+    assert story.verdicts[1:] == [(HUNG, RECOVER)]
+
+
+def test_an_answer_that_is_heard_late_makes_no_balloon_that_reported_until_then_a_bad_witness():
+    """A healthy answer wakes nobody: it is heard up to a second later. Its balloon was just about to report."""
+    story = healthy()
+    story.now = 20.03
+    story.tell(Asked())
+    story.tell(Answered(Answer.ALIVE, 20.03, 0.002), 0.99)
+    story.now = 30.0
+    story.tell(Asked())
+    story.now = 31.0
+    story.looked(balloon=9.99)
+    story.tell(Answered(Answer.SILENT, 30.0), 1)
+    story.silent()
+    story.now = 45.0
+    story.looked(balloon=9.99, cpu=(14, 0, 9))
+    assert story.verdicts == [(HUNG, RECOVER)]
+
+
 def test_vcpus_that_run_are_judged_when_the_balloon_is_overdue_counted_from_its_own_stamp():
     story = impatient()
     story.looked(cpu=(6, 0, 5))

@@ -59,6 +59,14 @@ def test_a_balloon_that_fell_silent_while_the_agent_still_answered_is_no_witness
     assert kernel(first, last, unanswered=None) is Says.STILL
 
 
+def test_a_balloon_whose_stamp_lies_in_the_future_is_no_witness_until_it_reports_again():
+    """The clock was set back since, so nobody knows whether it stopped reporting while the agent still answered."""
+    first, last = sample(1000, balloon=1500), sample(1020, balloon=1500)
+    assert kernel(first, last, unanswered=1.0) is Says.ABSENT
+    assert kernel(last, sample(1040, balloon=1031), unanswered=1.0) is Says.MOVING
+    assert kernel(sample(1000, balloon=1002), sample(1020, balloon=1002), unanswered=1.0) is Says.STILL
+
+
 def test_the_oldest_stamp_that_a_working_balloon_may_have_keeps_it_a_witness():
     assert kernel(sample(100, balloon=88.5), sample(113, balloon=88.5), unanswered=1.0) is Says.STILL
 
@@ -131,10 +139,19 @@ def test_less_than_two_seconds_say_nothing_of_a_cpu():
     assert cpu(2.0, (0, 0, 0)) is Cpu.STILL
 
 
-def test_a_vcpu_that_was_plugged_in_or_out_in_between_is_left_out():
+@pytest.mark.parametrize("state", ["R", "D"])
+def test_one_cpu_that_waits_for_the_host_since_the_first_look_may_be_what_all_others_wait_for(state):
+    """As behind a real-time task on its core, or for a page that was swapped out."""
+    idle, waits, spins = Slices(2 * 10**6, 0, 3), Slices(0, 0, 0, state), Slices(10**10, 0, 40)
+    for other in (idle, spins):
+        first, last = ({1: Slices(0, 0, 0), 2: Slices(0, 0, 0)}, {1: waits, 2: other})
+        assert hear(with_cpus(sample(100), first), with_cpus(sample(110), last), 10, 1.0).cpu is Cpu.STARVED
+
+
+def test_a_vcpu_that_was_plugged_in_works_if_it_runs_and_one_that_was_plugged_out_is_left_out():
     one, two = Slices(10, 10, 10), Slices(10**10, 10, 9999)
     first, last = with_cpus(sample(100), {1: one}), with_cpus(sample(110), {1: one, 2: two})
-    assert hear(first, last, 10, 1.0).cpu is Cpu.STILL
+    assert hear(first, last, 10, 1.0).cpu is Cpu.WORKING
     assert hear(last, with_cpus(sample(120), {1: one}), 10, 1.0).cpu is Cpu.STILL
 
 
