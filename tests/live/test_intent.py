@@ -7,6 +7,7 @@ from tests.harness.nova import DETAIL, Nova
 from tests.harness.wait import until
 from tests.harness.ward import FAST, together
 
+pytestmark = pytest.mark.slow  # the shortest dwell that can be set is two minutes
 EVIL = {"masakari_qga": "yes <evil/> & co", "os_distro": "]]>&lt;", "masakari_qga_action": "recover"}
 OPT_IN = {**FAST, "guests": "opt-in", "flavors": "ha.*", "resync": 10}
 ASKED = "grep -E '^(non)?voluntary' /proc/$(pidof qemu-ga)/status"
