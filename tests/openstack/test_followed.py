@@ -153,3 +153,22 @@ def test_a_guest_that_was_stopped_and_not_started_needs_a_human_until_it_answers
     guest.start()       # by that human
     until(lambda: outcomes(helper) == ["recovered"], "the guest to be well", 180, 0.5)
     assert helper.status()["lost"] == []
+
+
+def test_what_waits_for_an_engine_is_not_reported_again_and_is_recovered_once_by_the_next_one(eager, guest, helper):
+    before, asked = len(notified(eager, guest)), len(eager.nova.actions(guest.uuid))
+    eager.services.stop("masakari")
+    eager.services.start("masakari without engine")
+    try:
+        guest.halt()
+        until(lambda: outcomes(helper) == ["not recovered"] and helper.status()["lost"] == [guest.uuid],
+              "a human to be asked for", 120, 0.5)
+        assert helper.guest(guest.uuid)["recovery"] == "not recovered, needs a human"
+    finally:
+        eager.services.stop("masakari")
+        eager.services.start("masakari")
+    # It takes up what is new and older than a minute.
+    until(lambda: outcomes(helper) == ["recovered"], "the guest to be well", 240, 0.5)
+    assert len(notified(eager, guest)) == before + 1
+    assert eager.nova.actions(guest.uuid)[asked:] == ["os-stop", "os-start"]
+    assert helper.status()["lost"] == []
