@@ -61,10 +61,12 @@ def steps(
 
     name = Hostname(helper.text("hostname"), "the helper") if helper.text("hostname") else resolve(config)
     uri = config.text("libvirt.connection_uri")
+    uid, standing = host.user(config)
     return [
         *always[:1],
         Step("config", 5, partial(_configured, config)),
-        Step("state", 10, partial(host.state_directory, config.text("state.directory"))),
+        Step("user", 5, lambda: standing),
+        Step("state", 10, partial(host.state_directory, config.text("state.directory"), uid)),
         *always[1:],
         Step("log", 5, partial(host.log, config.text("log.to"))),
         Step("rival", 5, host.rival),

@@ -4,15 +4,17 @@ read where a password or the failures of guests stand in them. Looks, and change
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import stat
 from collections.abc import Iterator
 
-from heartbeat import eventlog
+from heartbeat import belongings, eventlog, privileges, trial
 from heartbeat.configuration import Configuration
 from heartbeat.inspection.finding import FAILED, NOTE, OK, WARNING, Finding
 
 MODULES = ("libvirt", "libvirt_qemu", "lxml.etree", "requests", "keystoneauth1")
+USER_LIMIT = 10.0  # seconds; libvirt is opened as that user, which is given up after 5 s
 ROOM = 64 << 20  # bytes free below which a ledger has no future
 IN_MEMORY = ("tmpfs", "ramfs")
 MOUNTS = "/proc/self/mountinfo"
@@ -61,8 +63,22 @@ def credentials(config: Configuration) -> Iterator[Finding]:
         yield Finding(OK, "config", f"credentials are those of [api] in {path}, mode {mode:04o}")
 
 
-def state_directory(path: str) -> Iterator[Finding]:
-    """Where the ledger is."""
+def user(config: Configuration) -> tuple[int, list[Finding]]:
+    """The uid as which the helper is to run, and what comes of that. To be called before any thread is started."""
+    said = trial.answer(lambda: json.dumps(privileges.drop(config)), USER_LIMIT)
+    if not said:
+        return os.geteuid(), [Finding(NOTE, "user", f"whether state.user fits could not be told in {USER_LIMIT:g} s")]
+    text, unwanted = json.loads(said)
+    remedy = "see docs/threats.rst; or set user = root in [state]" if unwanted else ""
+    finding = Finding(WARNING if unwanted else OK, "user", text, remedy)
+    try:
+        return privileges.find(config.text("state.user")).uid, [finding]
+    except belongings.Unfit:
+        return os.geteuid(), [finding]
+
+
+def state_directory(path: str, owner: int | None = None) -> Iterator[Finding]:
+    """Where the ledger is. owner: the uid of the helper, if that is not ours."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -76,7 +92,7 @@ def state_directory(path: str) -> Iterator[Finding]:
     if not stat.S_ISDIR(found.st_mode):
         yield Finding(FAILED, "state", f"{path} is no directory", "correct state.directory, or move that file away", 4)
         return
-    if mode & 0o022 or found.st_uid != os.geteuid():
+    if mode & 0o022 or found.st_uid not in (os.geteuid(), owner):
         text = f"{path} can be changed by others (owner {found.st_uid}, mode {mode:04o}): the helper would not begin"
         yield Finding(FAILED, "state", text, f"chown root {path}; chmod 0700 {path}", 4)
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.harness.node import CONFIG, LOG
 
-FINE = ("modules", "config", "run", "log", "libvirt", "guests", "name", "token", "endpoint", "segment", "clock",
+FINE = ("modules", "config", "user", "run", "log", "libvirt", "guests", "name", "token", "endpoint", "segment", "clock",
         "cluster")
 
 

@@ -358,3 +358,19 @@ def test_a_look_at_everything_loads_neither_libvirt_nor_http():
     code = f"import sys, {ours}; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=os.getcwd(), stdout=subprocess.PIPE, check=True)
     assert not {"libvirt", "requests", "keystoneauth1", "lxml"} & set(ran.stdout.decode().split())
+
+
+def test_as_whom_the_helper_will_run_is_told_and_nobody_else_becomes_that(tmp_path):
+    (tmp_path / "conf").write_text("[state]\nuser = nobody\n")
+    uid, (finding,) = host.user(configuration.load(str(tmp_path / "conf")))
+    assert (finding.step, finding.level) == ("user", "warning"), "nobody is in no group of libvirt's"
+    assert "the helper runs as root" in finding.text
+    assert finding.remedy
+    assert (uid, os.geteuid()) == (0, 0)
+
+
+def test_a_state_directory_may_be_the_helpers_user_s(tmp_path):
+    tmp_path.chmod(0o700)
+    os.chown(tmp_path, 65534, 65534)
+    assert only(host.state_directory(str(tmp_path))).level == "failed"
+    assert "failed" not in [it.level for it in host.state_directory(str(tmp_path), 65534)]
