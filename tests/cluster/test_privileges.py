@@ -191,8 +191,8 @@ def test_it_stays_root_where_libvirt_refuses_its_user_and_watches_all_the_same(n
         why = node.log().partition("libvirt refuses user")[2].partition("\n")[0]
         assert "let group libvirt in by a polkit rule for org.libvirt.unix.manage or auth_unix_rw=none" in why
         looked = node.command("check").stdout
-        assert f"note:  the helper runs as root: libvirt refuses user {USER}" in looked
-        assert "ok     libvirt answers" in looked
+        assert f"WARNING  user      the helper runs as root: libvirt refuses user {USER}" in looked, looked
+        assert "ok       libvirt   libvirt answers" in looked
 
 
 def test_a_libvirt_that_refuses_its_user_only_later_is_had_back_by_a_restart_as_its_reason_says(node, by_hand, polkit):
@@ -335,7 +335,8 @@ def test_a_check_looks_as_the_user_and_says_as_whom(node):
     Path(LOG).unlink(missing_ok=True)
     Path(LOG).touch(0o600)
     STATE.chmod(0o700)
-    assert f"ok     the helper runs as user {USER}" in node.command("check").stdout
+    looked = node.command("check").stdout
+    assert f"ok       user      the helper runs as user {USER}" in looked, looked
     assert owners(STATE) == {("root", "drwx------")}
     assert not RUN.exists()
 
