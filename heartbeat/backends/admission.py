@@ -39,7 +39,7 @@ def admitted(it: Conversation) -> str | None:
             text = f"Keystone at {shown} gives no token: {words(error)}"
             it.fail(STEP, text, f"see whether it answers, and check {it.name('auth_url')}")
     else:
-        roles = ", ".join(plain(role, 40) for role in access.role_names) or "none"
+        roles = ", ".join(plain(role, 40) for role in sorted(access.role_names)) or "none"
         user, project = plain(access.username or "?", 60), plain(access.project_name or "none", 60)
         it.ok(STEP, f"Keystone gives user {user} a token for project {project}; roles: {roles}")
         return roles

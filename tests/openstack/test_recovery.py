@@ -19,7 +19,7 @@ def libvirtd():
 
 @pytest.fixture
 def guest(libvirtd):
-    guest = Guest(1, balloon_period=1)
+    guest = Guest(77, balloon_period=1)     # a number is a uuid, and the cloud remembers what it did with each
     yield guest.start()
     guest.remove()
 
