@@ -54,7 +54,7 @@ def test_crm_resource_shows_the_meta_data(node):
 @pytest.mark.parametrize(("given", "why"), [
     ("interval=1", "parameter interval = '1': out of range; give 2 to 300 s"),
     ("interval=often", "parameter interval = 'often': not a number; give 2 to 300 s"),
-    ("backends=pager", "parameter backends = 'pager': unknown; did you mean vitrage? give a comma separated list"),
+    ("backends=pager", "parameter backends = 'pager': unknown; did you mean vitrage? give a comma separated"),
     ("hostname=a b", "parameter hostname = 'a b': give at most 255 letters, digits, dots, hyphens and underscores"),
     ("config=qga.conf", "parameter config = 'qga.conf': give an absolute path"),
 ])
