@@ -27,3 +27,9 @@ def test_a_guest_that_hangs_in_a_cluster_is_reported(installed, inside):
 def test_a_cluster_keeps_the_helper_running_and_reloads_it(installed, inside):
     inside(installed.above(), "tests/cluster/test_resource.py", "tests/cluster/test_reload.py",
            "tests/cluster/test_tools.py")
+
+
+@pytest.mark.usefixtures("other")
+def test_no_fault_of_the_host_or_the_helper_leads_to_a_failed_stop(installed, inside):
+    inside(installed.above(), "tests/cluster/test_faults.py", "tests/cluster/test_trouble.py",
+           "tests/cluster/test_agent.py")
