@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from tests.harness.credentials import sender_options
 from tests.harness.nova import Nova
 from tests.harness.services import IDENTITY, MASAKARI, PASSWORD, PROJECT, REGION, Services
 from tests.harness.wait import until
@@ -105,10 +106,7 @@ class Cloud:
 
     def sender_options(self, timeout: int = 15) -> dict[str, Any]:
         """What a Sender of ours is given to reach this cloud."""
-        domain = {"user_domain_name": "Default", "project_domain_name": "Default"}
-        return {"auth": {**self.section(), "project_name": PROJECT, **domain}, "names": {}, "region": "",
-                "interface": "public", "endpoint": "", "cafile": "", "certfile": "", "keyfile": "", "insecure": False,
-                "timeout": timeout}
+        return sender_options(timeout=timeout, **self.section())
 
     def section(self) -> dict[str, str]:
         """[masakari] of our own configuration file."""

@@ -12,6 +12,7 @@ from heartbeat.backends.vitrage import Vitrage, alarm
 from heartbeat.incident import AGENT_SILENT, HUNG, RECORD
 from heartbeat.settings import VERDICTS
 from tests.harness import upstream
+from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint
 from tests.harness.wait import until
 
@@ -46,10 +47,7 @@ def vitrage(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options():
     with Endpoint() as keystone:
-        auth = {"auth_url": keystone.auth_url, "username": "masakari", "password": "secret", "project_name": "service",
-                "user_domain_name": "Default", "project_domain_name": "Default"}
-        yield {"auth": auth, "region": "", "interface": "public", "endpoint": "", "cafile": "", "insecure": False,
-               "certfile": "", "keyfile": "", "timeout": 30, "names": {}, "workflow": "masakari_qga"}
+        yield sender_options(keystone.auth_url, 30, workflow="masakari_qga")
 
 
 @pytest.fixture

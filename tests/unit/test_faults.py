@@ -19,6 +19,7 @@ from heartbeat.delivery import STANDS, Courier
 from heartbeat.incident import HUNG, RECOVER, Open
 from heartbeat.ledger import Ledger, Recipient
 from heartbeat.sender import Sender
+from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint, Fault
 from tests.harness.receivers import KEY
 
@@ -40,15 +41,7 @@ def endpoint():
 
 @pytest.fixture
 def options(endpoint):
-    auth = {
-        "auth_url": endpoint.auth_url, "username": "masakari", "password": "secret", "project_name": "service",
-        "user_domain_name": "Default", "project_domain_name": "Default",
-    }  # fmt: skip
-    return {
-        "auth": auth, "region": "", "interface": "public", "endpoint": "", "cafile": "", "insecure": False,
-        "certfile": "", "keyfile": "", "timeout": 6, "names": {}, "workflow": "masakari_qga",
-        "url": endpoint.url + "/hook", "key": KEY,
-    }  # fmt: skip
+    return sender_options(endpoint.auth_url, 6, workflow="masakari_qga", url=endpoint.url + "/hook", key=KEY)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from heartbeat.incident import HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED, Arm, 
 from heartbeat.ledger import Ledger, Recipient
 from heartbeat.outcome import ANSWERED, CONFIRMED, IGNORED, LEFT_IT, LOST, NOT_RECOVERED, RECOVERED, SKIPPED, Word
 from heartbeat.sender import Sender
+from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint
 
 GUEST, OTHER = (f"25efc0bf-1659-4c83-b4e6-4e0e6d0f0b0{number}" for number in (1, 2))
@@ -332,10 +333,7 @@ def masakari(endpoint):
 
 
 def options(endpoint) -> dict:
-    auth = {"auth_url": endpoint.auth_url, "username": "masakari", "password": "secret", "project_name": "service",
-            "user_domain_name": "Default", "project_domain_name": "Default"}  # fmt: skip
-    empty = dict.fromkeys(("region", "endpoint", "cafile", "certfile", "keyfile"), "")
-    return {"auth": auth, "names": {}, "interface": "public", "insecure": False, "timeout": 5, **empty}
+    return sender_options(endpoint.auth_url, 5)
 
 
 def stored(endpoint, guest: str = GUEST, time: str = "2026-11-20T05:00:00.123456+00:00") -> Sought:

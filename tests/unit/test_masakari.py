@@ -17,6 +17,7 @@ from heartbeat.backends import Delivered, Later, Report
 from heartbeat.backends.answers import seconds
 from heartbeat.backends.masakari import Masakari
 from heartbeat.incident import HUNG, QEMU_DIED
+from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint, Fault
 
 GUEST = "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b01"
@@ -31,14 +32,8 @@ def endpoint():
 
 def options(endpoint, auth):
     """What sender.connection() makes of our own section."""
-    ours = {
-        "auth_url": endpoint.auth_url, "username": "masakari", "password": "secret", "project_name": "service",
-        "user_domain_name": "Default", "project_domain_name": "Default",
-    }  # fmt: skip
-    return {
-        "auth": {**ours, **auth}, "region": "", "interface": "public", "endpoint": "", "cafile": "", "insecure": False,
-        "certfile": "", "keyfile": "", "timeout": 6, "names": {},
-    }  # fmt: skip
+    made = sender_options(endpoint.auth_url, 6)
+    return {**made, "auth": {**made["auth"], **auth}}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from heartbeat.expectation import DELETED, Answer, Question
 from heartbeat.message import Heard, Unheard
 from heartbeat.nova import SLOWEST, SPREAD, Nova, Unusable, Wanted, pace, understood
 from heartbeat.terms import Wish
+from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint
 from tests.harness.nova import DETAIL, SHOW
 from tests.harness.nova import Nova as Cloud
@@ -40,14 +41,7 @@ def cloud():
 def asking(keystone):
     """The client, against any address; what it wants; and what it posts."""
     def asking(address: str, timeout: int = 5) -> tuple[Nova, Wanted, list]:
-        auth = {
-            "auth_url": keystone.auth_url, "username": "masakari", "password": "secret", "project_name": "service",
-            "user_domain_name": "Default", "project_domain_name": "Default",
-        }  # fmt: skip
-        options = {
-            "auth": auth, "region": "", "interface": "public", "endpoint": address, "cafile": "", "insecure": False,
-            "certfile": "", "keyfile": "", "timeout": timeout, "names": {},
-        }  # fmt: skip
+        options = sender_options(keystone.auth_url, timeout, endpoint=address)
         posted: list = []
         wanted = Wanted(options, HERE, "HA_Enabled", 30.0)
         return Nova(wanted, lambda: ALL, posted.append), wanted, posted

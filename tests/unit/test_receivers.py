@@ -13,6 +13,7 @@ from heartbeat.backends.mistral import Mistral
 from heartbeat.backends.vitrage import Vitrage
 from heartbeat.backends.webhook import Webhook, signature
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_DIED, RECORD, RECOVER
+from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint, Fault
 from tests.harness.receivers import KEY
 
@@ -34,15 +35,7 @@ def endpoint():
 
 @pytest.fixture
 def options(endpoint):
-    auth = {
-        "auth_url": endpoint.auth_url, "username": "masakari", "password": "secret", "project_name": "service",
-        "user_domain_name": "Default", "project_domain_name": "Default",
-    }  # fmt: skip
-    return {
-        "auth": auth, "region": "", "interface": "public", "endpoint": "", "cafile": "", "insecure": False,
-        "certfile": "", "keyfile": "", "timeout": 6, "names": {}, "workflow": "masakari_qga",
-        "url": endpoint.url + "/hook", "key": KEY,
-    }  # fmt: skip
+    return sender_options(endpoint.auth_url, 6, workflow="masakari_qga", url=endpoint.url + "/hook", key=KEY)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from heartbeat.backends import Delivered, Later, Report
 from heartbeat.incident import HUNG, RECOVER, Open
 from heartbeat.ledger import Ledger
 from heartbeat.sender import Sender
+from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint, Fault
 from tests.harness.wait import until
 
@@ -37,14 +38,7 @@ def endpoint():
 
 @pytest.fixture
 def options(endpoint):
-    auth = {
-        "auth_url": endpoint.auth_url, "username": "masakari", "password": "secret", "project_name": "service",
-        "user_domain_name": "Default", "project_domain_name": "Default",
-    }  # fmt: skip
-    return {
-        "auth": auth, "region": "", "interface": "public", "endpoint": "", "cafile": "", "insecure": False,
-        "certfile": "", "keyfile": "", "timeout": 6, "names": {},
-    }  # fmt: skip
+    return sender_options(endpoint.auth_url, 6)
 
 
 @pytest.fixture
