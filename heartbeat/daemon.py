@@ -215,7 +215,6 @@ class Helper:
             log.warning("changed only by a restart of the resource: %s", ", ".join(fixed))
         return {"changed": changed, "restart": fixed}
 
-
     def _given(self, request: dict[str, Any]) -> tuple[Configuration, Hostname]:
         """From the agent, which has read it all as root; from the files, which may be closed to us, only for one of an
         earlier version. Raises ConfigurationError, ParameterError."""
