@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qga_ra.supervision import ENVIRONMENT
 from tests.harness.endpoint import Endpoint
 from tests.harness.wait import until
 
@@ -70,6 +71,7 @@ class Helper:
                 ["/usr/bin/python3", "-I", str(CODE), "--config", str(self.config),
                  "--run-directory", str(self.folder / "run"), *self._arguments],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                env={**os.environ, **{name: it for name, it in ENVIRONMENT.items() if name.startswith("MALLOC")}},
             )
         assert self._process.stdout is not None
         said = self._process.stdout.readline()
