@@ -29,7 +29,7 @@ from heartbeat.nova import Nova, Wanted
 from heartbeat.owner import Owner
 from heartbeat.policy import Policy, budget, limits
 from heartbeat.reporting import Reporting
-from heartbeat.settings import BY_KEY, PARAMETERS
+from heartbeat.settings import PARAMETERS
 
 log = logging.getLogger(__name__)
 
@@ -196,8 +196,7 @@ class Helper:
             config, hostname = self._given(request)
         except (ConfigurationError, ParameterError) as error:
             raise Refused(f"nothing was changed: {error}") from None
-        changed = [key for key in BY_KEY if config[key] != self._config[key]]
-        fixed = [key for key in changed if not BY_KEY[key].reloadable]
+        changed, fixed = configuration.changes(self._config, config)
         self._node = str(request.get("node") or self._node)
         self._config = config
         self._reporting.reload(config, self._node, hostname)

@@ -17,10 +17,9 @@ from heartbeat.alarm import NEVER, Alarms
 from heartbeat.budget import Budget
 from heartbeat.census import Census
 from heartbeat.choices import Choices
-from heartbeat.discrepancies import VERDICTS as DISCREPANCIES
 from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, SUSPENDED, Arm, Change, Close, Incident, Open
+from heartbeat.incident import BESIDE, RECOVER, SUSPENDED, Arm, Change, Close, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
@@ -84,7 +83,7 @@ class Guests:
         self._postponed: dict[tuple[str, type], tuple[float, str, Observation]] = {}
         # What an earlier life of ours knew of guests that have not been seen in this one yet.
         self._armed = ledger.armed()
-        self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in DISCREPANCIES}
+        self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in BESIDE}
         self._census = Census(self._incidents.values())
         self.discrepancies = Discrepancies(ledger, wall, recipients, opened, closed, self.watches)
 
