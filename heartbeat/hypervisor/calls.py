@@ -19,7 +19,7 @@ from heartbeat.hypervisor.link import Link
 from heartbeat.message import About, Message, Replied
 from heartbeat.observation import Answered, Sampled
 from heartbeat.pool import Pool
-from heartbeat.probe import LIFE, Answer, Failure, question, read_failure, read_reply, read_value
+from heartbeat.probe import Answer, Failure, question, read_failure, read_reply, read_value
 from heartbeat.witness import Sample
 
 log = logging.getLogger(__name__)
@@ -100,8 +100,7 @@ class Questions:
         if said.reply is not None:
             answer, value = read_value(said.reply)
             return Reply(answer, value, took=said.took)
-        refused = said.answer in LIFE  # whoever refuses is alive
-        return Reply(Answer.GARBLED if refused else said.answer, None, said.error if refused else "", said.took)
+        return Reply(said.answer, None, said.error, said.took)
 
     def _say(self, slot: int, uuid: str, request: str, timeout: int) -> _Said:
         askers = self._link.askers
