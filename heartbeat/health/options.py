@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from heartbeat.health.definition import (
@@ -26,6 +27,7 @@ from heartbeat.option import Option, Value
 SECTION = "check"
 MOST = 32  # of them
 NAME_LENGTH = 32
+NAME = re.compile(rf"[a-z0-9-]{{1,{NAME_LENGTH}}}")
 # What a guest may say where others name checks, so that no check can be called so.
 NONE = "none"
 

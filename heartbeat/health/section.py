@@ -11,6 +11,7 @@ from heartbeat.health.options import (
     EXAMPLES,
     KINDS_OF,
     LIMITS,
+    NAME,
     NAME_LENGTH,
     NEEDED,
     NONE,
@@ -20,7 +21,6 @@ from heartbeat.health.options import (
 from heartbeat.incident import RECOVER
 from heartbeat.option import BadValue, Value, printable
 
-_NAME = re.compile(rf"[a-z0-9-]{{1,{NAME_LENGTH}}}")
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}")
 
 
@@ -43,7 +43,7 @@ def objection(name: str) -> str:
     """What is wrong with a check's name, "" if nothing is."""
     if name == NONE:
         return f"{NONE} is what a guest says that wants no checks; give another name"
-    if _NAME.fullmatch(name):
+    if NAME.fullmatch(name):
         return ""
     return f"give a name of at most {NAME_LENGTH} lower-case letters, digits and hyphens, such as [{SECTION} web]"
 
