@@ -15,7 +15,8 @@ Value = Union[str, int, float, bool, "tuple[str, ...]"]
 ABSOLUTE = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
 # Characters: thirty-two of them with all else still pass through the control socket at once.
 LONGEST_COMMAND = 2048
-# Words that mean something to a shell only.
+# What a shell, and shlex, take as it stands; and words that mean something to a shell only.
+QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""")
 SHELL = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>&1", "2>/dev/null", ">/dev/null"})
 
 
@@ -164,8 +165,8 @@ def _command(option: Option, text: str) -> tuple[str, ...]:
         raise BadValue(option, text, "give the absolute path of a program in the guest, and its arguments")
     if len(words) == 1 and text[0] in "\"'" and words[0].startswith("/") and " " in words[0]:
         raise BadValue(option, text, "quotes around it all make one word of it; leave them out")
-    for word in text.split():
-        if word in SHELL and word in words:
+    for word in QUOTED.sub("-", text).split():
+        if word in SHELL:
             why = f"no shell reads it, so {word} would be an argument; put the command into a script in the guest"
             raise BadValue(option, text, why)
     return words
@@ -175,9 +176,8 @@ def _joined(words: tuple[str, ...]) -> str:
     """A command as it would stand in the file, where it must not look like one that is quoted as a whole."""
     import shlex
 
-    first, rest = words[0], words[1:]
-    quoted = "/" + shlex.quote(first[1:]) if first.startswith("/") and first != "/" else shlex.quote(first)
-    return " ".join([quoted, *map(shlex.quote, rest)])
+    text = shlex.join(words)
+    return f"/'{text[2:]}" if text.startswith("'/") else text
 
 
 def _string(option: Option, text: str) -> str:

@@ -133,6 +133,11 @@ def _file(date: str) -> str:
         ),
         *(roff.section(f"SECTION [{section}]", *_section(section)) for section in settings.SECTIONS),
         roff.section(
+            f"SECTION [{settings.CHECK} NAME]",
+            roff.paragraph(settings.ABOUT[settings.CHECK]),
+            *(_item(option) for option in settings.CHECK_OPTIONS),
+        ),
+        roff.section(
             "PRESETS",
             roff.paragraph("What each word of **sensitivity** sets, where the option itself is not set:"),
             roff.items((key, ", ".join(f"{word}: {preset[key]} s" for word, preset in settings.PRESETS.items()) + ".")
@@ -147,8 +152,12 @@ def _section(section: str) -> Iterator[str]:
         yield roff.paragraph(settings.ABOUT[section])
     for option in settings.OPTIONS:
         if option.section == section:
-            also = [f"Parameter of the resource: {option.parameter}."] if option.parameter else []
-            yield roff.item(f"{option.name} =", option.reason, " ".join([*_facts(option), *also]))
+            yield _item(option)
+
+
+def _item(option: settings.Option) -> str:
+    also = [f"Parameter of the resource: {option.parameter}."] if option.parameter else []
+    return roff.item(f"{option.name} =", option.reason, " ".join([*_facts(option), *also]))
 
 
 def _facts(option: settings.Option) -> Iterator[str]:

@@ -117,10 +117,11 @@ def _agree(check: Check, texts: Mapping[str, str]) -> None:
     """Options that are possible each by itself."""
     if check.timeout > check.interval:
         given = "timeout" if "timeout" in texts else "interval"
-        why = f"the next run would be due before this one is given up; give timeout at most interval, {check.interval}"
-        raise Wrong(given, texts[given], f"{why} s")
+        why = f"the next run would be due before this one is given up; give timeout at most interval, {check.interval:g} s"
+        raise Wrong(given, texts[given], why)
     if check.measure == ANSWER_TIME and isinstance(check.limit, (int, float)) and check.limit >= check.timeout * 1000:
-        why = f"no answer can take longer than timeout, {check.timeout} s; give less than {check.timeout * 1000} ms"
+        most = f"{check.timeout * 1000:g} ms"
+        why = f"no answer can take longer than timeout, {check.timeout:g} s; give less than {most}"
         raise Wrong("limit", texts["limit"], why)
     if check.reset and check.action != RECOVER:
         raise Wrong("reset", texts["reset"], f"action = {check.action} recovers nobody; set action = {RECOVER}, or no")
