@@ -135,8 +135,8 @@ _REFUSALS = tuple((meaning, re.compile(pattern, re.IGNORECASE)) for meaning, pat
 
 
 def complaint(text: str) -> str:
-    """The agent's own words in libvirt's sentence, or all of it, printable."""
-    return printed(text[: 4 * LOOKED_AT].partition("': ")[2] or text)
+    """The agent's own words in libvirt's sentence, or all of it."""
+    return text.partition("': ")[2] or text
 
 
 def whole(value: object) -> int | None:
@@ -164,4 +164,5 @@ def decoded(value: object) -> str:
 
 def printed(text: str) -> str:
     """A guest's text on one line, ASCII and bounded: it may stand in a log line, an attribute or a terminal."""
-    return ascii(" ".join(text[: 4 * SHOWN].split()))[1:-1][:SHOWN]
+    line = " ".join(text[: 4 * SHOWN].split()).encode("unicode_escape").decode("ascii")
+    return line.replace("\\\\", "\\")[:SHOWN]  # nobody has to be told from an escape what looks like one
