@@ -108,7 +108,7 @@ EXAMPLES: Mapping[str, str] = {ANSWER_TIME: "500", FILESYSTEMS: "95", LOAD: "4",
 # As the example file has them; between them they have every option.
 SAMPLES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("web", {
-        "kind": EXEC, "command": "/usr/local/lib/qga/check.sh --deep", "output": "yes", "overdue": UNKNOWN,
+        "kind": EXEC, "command": "/usr/local/lib/qga/check.sh --unit nginx.service", "output": "yes", "overdue": UNKNOWN,
         "interval": "30", "timeout": "5", "failures": "3", "grace": "300", "action": RECOVER, "reset": "yes",
         "guests": ASKED, "flavors": "web.*", "names": "shop-*, instance-0000002a",
     }),
