@@ -17,9 +17,9 @@ from heartbeat.health.statement import RESET_ME
 COMMANDS = ("guest-exec", "guest-exec-status")
 # Seconds between two looks at a process, twice as long each time: each writes a line into the guest's log.
 FIRST_POLL, LAST_POLL = 0.05, 1.0
-# Seconds for which a program's output is not asked for after a reply about it that could not be read. Output of more
-# than some 7 MiB breaks the agent's channel for everybody until it is opened anew: libvirt ends a reply at 10 MiB, and
-# it comes in base64. The agent itself keeps 16 MiB.
+# Seconds for which a program's output is not asked for after a reply about it that could not be read. A reply of more
+# than 4 MiB is lost. One of more than 10 MiB, some 7 of output in base64, breaks the channel: libvirt reads no more of
+# it, the agent, which keeps up to 16 MiB, never ends writing it, and only SIGKILL in the guest brings another.
 QUIET = 3600.0
 
 _BY_EXIT = {0: Status.HEALTHY, 1: Status.UNHEALTHY, 2: Status.INITIALISING, 3: Status.UNKNOWN}
