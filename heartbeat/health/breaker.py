@@ -24,6 +24,7 @@ class Breaker:
         self.why = ""
         self._suspected: dict[str, float] = {}  # since when a guest is bad by a check that may have it recovered
         self._watched = 0  # how many have such a check
+        self._released = float("-inf")
 
     @property
     def trouble(self) -> str:
@@ -58,6 +59,7 @@ class Breaker:
             word = "; recoveries because of them wait" if limits.hold else "; reported all the same, as set"
             log.warning("%s%s", self.why, word)
         elif before and not self.why:
+            self._released = now
             log.info("the guests that became unhealthy together are healthy again, or judged one by one")
 
     def waits(self, uuid: str, recovering: Iterable[Check], now: float) -> bool:
@@ -69,6 +71,8 @@ class Breaker:
             self.step(now)
         known = self._patients[uuid].conditions
         begun = [(check, known[check.name].begun) for check in recovering]
+        # Those that are left when the others are well again may just not have been looked at since.
         return bool(self.why) or all(
-            early(check, at, self._watched, now, self.limits()) for check, at in begun if at is not None
-        )
+            now < self._released + lag(check) or early(check, at, self._watched, now, self.limits())
+            for check, at in begun if at is not None
+        )  # fmt: skip

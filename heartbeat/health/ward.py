@@ -16,6 +16,7 @@ from heartbeat.health import condition
 from heartbeat.health.condition import Condition
 from heartbeat.health.course import Result
 from heartbeat.health.definition import Check
+from heartbeat.health.diagnoses import REMOVED
 from heartbeat.health.patient import Job, Patient, Tell
 from heartbeat.health.rounds import Command, Rounds
 from heartbeat.incident import RECOVER, Incident
@@ -71,13 +72,15 @@ class Ward:
     def govern(self, defined: Sequence[Check], now: float) -> None:
         """Other checks are defined, or other guests may have them."""
         self.defined = {check.name: check for check in defined}
-        self.reconsider(list(self._known), now)
+        self.reconsider(list(self._guests.watches), now)
+        if not defined:
+            self._known.clear()
 
     def reconsider(self, uuids: Sequence[str], now: float) -> None:
         """These guests may have other checks than before."""
-        for uuid in uuids:
-            if self._known.pop(uuid, None):
-                self._admit(uuid, now)
+        for uuid in () if self.idle else uuids:
+            self._known.pop(uuid, None)
+            self._admit(uuid, now)
 
     def inventory(self, found: Mapping[str, Observation], now: float) -> None:
         if self.idle:
@@ -120,7 +123,7 @@ class Ward:
                 self._enter(watch, checks, now)
         if not checks:
             self.diagnoses.patients.pop(uuid, None)
-            self.diagnoses.end(uuid, "no health check is made of it any more", now)
+            self.diagnoses.end(uuid, REMOVED, now)
 
     def _enter(self, watch: Watch, checks: tuple[Check, ...], now: float) -> None:
         patient = self.diagnoses.patients[watch.guest.uuid] = Patient(watch.guest.uuid, watch.incarnation, checks)

@@ -19,7 +19,7 @@ class PaperAgent:
     and its output. takes: seconds until it exits. disabled: commands that the agent does not allow. said: the commands
     that it was given, in order, with their times."""
 
-    application: Callable[[float], tuple[int, str]] = lambda _: (0, "")
+    application: Callable[[float], tuple[int, str]] = lambda _: (0, "fine")
     takes: float = 0.0
     disabled: frozenset[str] = frozenset()
     said: list[tuple[str, float]] = field(default_factory=list)
