@@ -58,7 +58,8 @@ def test_what_an_agent_has_to_allow_is_named():
 
 
 def test_the_bounds_in_the_page_are_those_of_the_code():
-    assert f"at most {options.NAME_LENGTH} lower-case letters, digits and hyphens; there may be {options.MOST} " in WORDS
+    assert f"at most {options.NAME_LENGTH} lower-case letters, digits and hyphens" in WORDS
+    assert f"there may be {options.MOST} checks" in WORDS
     assert f"{replies.SHOWN} characters" in WORDS
     assert f"at most {replies.LOOKED_AT * 3 // 4} bytes" in WORDS  # it comes in base64
     assert freshness.AHEAD == 60
