@@ -10,14 +10,14 @@ LARGEST = 1 << 20  # bytes; a configuration file is some ten thousand
 
 
 class Entry(NamedTuple):
-    """One assignment. text is without surrounding blanks and without one pair of quotes, as in oslo.config; raw has
+    """One assignment. text is without surrounding blanks and without one pair of quotes, as in oslo.config; whole has
     those quotes. In a file that is read strictly a section's own line is an entry, too, whose key is empty."""
 
     section: str
     key: str
     text: str
     line: int
-    raw: str = ""
+    whole: str = ""
 
 
 class IniError(ValueError):
@@ -59,12 +59,12 @@ def _strict(lines: list[str]) -> list[Entry]:
                 raise IniError(number, "not a section; give [name]")
             entries.append(Entry(section, "", "", number))
             continue
-        key, text, raw = _assignment(line)
+        key, text, whole = _assignment(line)
         if not key:
             raise IniError(number, "not an assignment; give option = value on one line, or begin a comment with #")
         if not section:
             raise IniError(number, "stands before any section; put [section] above it")
-        entries.append(Entry(section, key, text, number, raw))
+        entries.append(Entry(section, key, text, number, whole))
     return entries
 
 
@@ -82,9 +82,9 @@ def _tolerant(lines: list[str]) -> list[Entry]:
         if line[:1] == "[":
             section = _section(line)
         elif line and line[0] not in "#;":
-            key, text, raw = _assignment(line)
+            key, text, whole = _assignment(line)
             if key and section:
-                entries.append(Entry(section, key, text, number, raw))
+                entries.append(Entry(section, key, text, number, whole))
                 goes_on = True
     return entries
 
@@ -99,10 +99,10 @@ def _assignment(line: str) -> tuple[str, str, str]:
     ends = [place for place in (line.find("="), line.find(":")) if place >= 0]
     if not ends:
         return "", "", ""
-    raw = text = line[min(ends) + 1 :].strip()
+    whole = text = line[min(ends) + 1 :].strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
-    return line[: min(ends)].strip(), text, raw
+    return line[: min(ends)].strip(), text, whole
 
 
 class _Template(string.Template):

@@ -56,7 +56,7 @@ class Catalogue:
         found = []
         for name, given in self._given.items():
             # Quotes are the command's own, also around the whole of it.
-            raw = {key: it.raw if BY_NAME[key].kind == "command" else it.text for key, it in given.items()}
+            raw = {key: it.whole if BY_NAME[key].kind == "command" else it.text for key, it in given.items()}
             try:
                 found.append(section.made(name, raw))
             except Wrong as error:

@@ -108,9 +108,9 @@ EXAMPLES: Mapping[str, str] = {ANSWER_TIME: "500", FILESYSTEMS: "95", LOAD: "4",
 # As the example file has them; between them they have every option.
 SAMPLES: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("web", {
-        "kind": EXEC, "command": "/usr/local/lib/qga/check.sh --unit nginx.service", "output": "yes", "overdue": UNKNOWN,
-        "interval": "30", "timeout": "5", "failures": "3", "grace": "300", "action": RECOVER, "reset": "yes",
-        "guests": ASKED, "flavors": "web.*", "names": "shop-*, instance-0000002a",
+        "kind": EXEC, "command": "/usr/local/lib/qga/check.sh --unit nginx.service", "output": "yes",
+        "overdue": UNKNOWN, "interval": "30", "timeout": "5", "failures": "3", "grace": "300",
+        "action": RECOVER, "reset": "yes", "guests": ASKED, "flavors": "web.*", "names": "shop-*, instance-0000002a",
     }),
     ("queue", {"kind": FILE, "path": "/run/queue/health", "fresh": "60"}),
     ("disks", {"kind": BUILTIN, "measure": FILESYSTEMS, "limit": "95", "interval": "600", "guests": ALL}),

@@ -117,8 +117,8 @@ def _agree(check: Check, texts: Mapping[str, str]) -> None:
     """Options that are possible each by itself."""
     if check.timeout > check.interval:
         given = "timeout" if "timeout" in texts else "interval"
-        why = f"the next run would be due before this one is given up; give timeout at most interval, {check.interval:g} s"
-        raise Wrong(given, texts[given], why)
+        why = "the next run would be due before this one is given up; give timeout at most interval"
+        raise Wrong(given, texts[given], f"{why}, {check.interval:g} s")
     if check.measure == ANSWER_TIME and isinstance(check.limit, (int, float)) and check.limit >= check.timeout * 1000:
         most = f"{check.timeout * 1000:g} ms"
         why = f"no answer can take longer than timeout, {check.timeout:g} s; give less than {most}"
