@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from heartbeat import settings
 from heartbeat.configuration import Configuration, ConfigurationError, changes, load, packed, show, unpacked
+from heartbeat.control import REQUEST_SIZE
 from heartbeat.health import options, section
 from heartbeat.health.definition import KINDS, MEASURES, Check
 
@@ -229,7 +230,7 @@ def test_the_helper_gets_the_checks_that_the_agent_has_read(write):
 def test_as_many_and_as_long_commands_as_are_possible_pass_through_the_control_socket(write):
     words = " '" + "\u20ac" * 980 + "' '" + "\U0001f600" * 980 + "'"
     text = "".join(f"[check c{number}]\nkind = exec\ncommand = /bin/x{words}\n" for number in range(options.MOST))
-    assert len(json.dumps(packed(write(text)))) < 1 << 20  # heartbeat.control.REQUEST_SIZE
+    assert len(json.dumps(packed(write(text)))) < REQUEST_SIZE
 
 
 @pytest.mark.parametrize("spoil", [
