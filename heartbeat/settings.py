@@ -23,7 +23,7 @@ CONFIG = "/etc/masakari-qga/masakari-qga.conf"
 RUN_DIRECTORY = "/run/masakari-qga"
 # Node attributes that we set. The agent's stop removes the same ones; names stay within what crm_mon prints in a
 # column.
-ATTRIBUTES = ("qga-state", "qga-failed", "qga-failed-vms")
+ATTRIBUTES = ("qga-state", "qga-failed", "qga-failed-vms", "qga-unhealthy")
 # One more that the agent's stop removes; see breaker.health. Pacemaker takes names that begin so for the node's health.
 HEALTH = "#health-qga"
 

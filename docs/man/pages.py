@@ -34,6 +34,7 @@ ATTRIBUTES: Mapping[str, str] = {
     " such as **libvirt:**, **ledger:** or **masakari:**.",
     "qga-failed": "How many guests of this node have failed and wait for their recovery.",
     "qga-failed-vms": "Their uuids, at most five, and the number of the rest; **none** without any.",
+    "qga-unhealthy": "How many guests of this node have failed by a health check, whatever that causes.",
 }
 FILES = (
     (settings.CONFIG, "The configuration, with the password: mode 0640. See **masakari-qga.conf**(5)."),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Callable, NamedTuple
+from typing import Callable
 
 from heartbeat import holds, manual
 from heartbeat.guest import Channel, Guest
 from heartbeat.guests import Guests
 from heartbeat.health import condition
-from heartbeat.health.condition import Condition
+from heartbeat.health.account import Account, Known
 from heartbeat.health.course import Result
 from heartbeat.health.definition import Check
 from heartbeat.health.diagnoses import REMOVED
@@ -25,14 +25,6 @@ from heartbeat.schedule import Schedule
 from heartbeat.watch import HEALTHY, Fitness, Timing, Watch
 
 log = logging.getLogger(__name__)
-
-
-class Known(NamedTuple):
-    """One check of a guest, and how the guest is by it; None: it has not been run since the guest, or its agent, began
-    anew."""
-
-    check: Check
-    condition: Condition | None
 
 
 class Ward:
@@ -204,6 +196,11 @@ class Ward:
         """The guest's checks, and how it is by each."""
         patient = self.diagnoses.patients.get(uuid)
         return [Known(it, patient.conditions.get(it.name)) for it in patient.checks] if patient else []
+
+    def account(self, uuid: str) -> Account:
+        """All of this for people; without the fates of its reports."""
+        incident = self.diagnoses.incidents.get(uuid)
+        return Account(self.known(uuid), self.hindrance(uuid), self.diagnoses.breaker.trouble, incident)
 
     def stands(self, incident: Incident, now: float, fitness: Fitness, acts: bool) -> str:
         """Whether an incident of ours is to be reported now; see Diagnoses. What a recovery would rest on is run anew
