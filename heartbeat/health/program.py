@@ -53,9 +53,11 @@ def running(course: Course, reply: Reply, now: float) -> tuple[Course, Step]:
     if why is Refusal.GONE:
         course, text = course._replace(process=None), "its agent does not know the process any more, as after a restart"
         return begin(course, now) if earlier else over(course, Status.UNKNOWN, text, now)
+    if why is Refusal.OTHER and course.check.output:
+        text = f"its output cannot be read, as where it is too much: {replies.complaint(reply.error)}".rstrip(": ")
+        return over(course._replace(quiet=now + QUIET), Status.UNKNOWN, text, now)
     if why:
-        quiet = now + QUIET if why is Refusal.OTHER else course.quiet
-        return over(course._replace(quiet=quiet), *refused(why, reply, "guest-exec-status"), now)
+        return over(course, *refused(why, reply, "guest-exec-status"), now)
     if not isinstance(reply.value, dict) or not isinstance(reply.value.get("exited"), bool):
         return over(course, *NOT_UNDERSTOOD, now)
     if reply.value["exited"]:

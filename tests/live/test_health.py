@@ -68,7 +68,7 @@ def evidence(ward, part: str) -> dict:
 def test_an_application_that_fails_is_reported_and_so_is_its_end(ward):
     assert wait(ward, "web", "web", "healthy")["text"] == "all is well"
     ward["web"].says(1, "no quorum")
-    until(lambda: ward.stored("web"), "the report", 60)
+    until(lambda: ward.incidents("web") and ward.incidents("web")[0][3] == "delivered", "the report", 60)
     assert wait(ward, "web", "web", "unhealthy")["text"] == "no quorum"
     assert ward.incidents("web") == [("unhealthy", "recover", "", "delivered")]
     said = evidence(ward, "web")
