@@ -8,7 +8,6 @@ from typing import NamedTuple
 from heartbeat.health.replies import number
 
 RESET_ME = "reset-me"
-DIGITS = 20  # characters of a time; more is none
 
 
 class Statement(NamedTuple):
@@ -48,7 +47,7 @@ def _first_line(text: str) -> str:
 
 def _time(word: str) -> float | None:
     try:
-        return number(float(word)) if len(word) <= DIGITS else None
+        return number(float(word))
     except ValueError:
         return None
 

@@ -56,7 +56,7 @@ def checks(ward, part: str) -> dict[str, dict]:
 def wait(ward, part: str, name: str, status: str, seconds: float = 60.0) -> dict:
     """Until a guest's check says this."""
     return until(lambda: (it := checks(ward, part).get(name, {})).get("status") == status and it,
-                 f"check {name} of {part} to be {status}; it has {checks(ward, part)}", seconds, 0.2)
+                 f"check {name} of {part} to be {status}", seconds, 0.2)
 
 
 def evidence(ward, part: str) -> dict:

@@ -50,6 +50,7 @@ def test_a_guest_that_has_just_begun_is_initialising():
     assert not failed(condition, CHECK)
     later = after(*[BAD] * 6, up_since=900.0)  # the grace ends at 1200
     assert (later.status, later.failures, later.begun) == (BAD, 2, 1240.0)
+    assert after(BAD, up_since=700.0).status is BAD, "it is over when its last second is"
 
 
 def test_a_guest_that_asks_for_its_recovery_has_failed_at_once_where_it_may():

@@ -318,6 +318,8 @@ def test_a_file_is_opened_read_and_closed_and_judged_by_the_guests_clock():
     ("", Status.UNKNOWN, "/run/db.status does not say of when it is"),
     ("\0" * 100, Status.UNKNOWN, "/run/db.status does not say of when it is"),
     ("[" * 3000, Status.UNKNOWN, "/run/db.status does not say of when it is"),
+    ('{"a":' + "[" * 3000, Status.UNKNOWN, "/run/db.status does not say of when it is"),
+    ("healthy 1" + "0" * 2000, Status.UNKNOWN, "/run/db.status does not say of when it is"),
     ('{"a":' * 600, Status.UNKNOWN, "/run/db.status does not say of when it is"),
 ])  # fmt: skip
 def test_what_a_file_says_counts_as_long_as_it_is_fresh(content, status, text):
@@ -356,12 +358,13 @@ def test_a_file_that_cannot_be_read_is_closed_all_the_same(reply):
 
 
 @pytest.mark.parametrize("silent_at", [1, 2])
-def test_a_file_that_could_not_be_closed_is_closed_before_the_next_run(silent_at):
-    run = Run(DB).hears(*read(document())[:silent_at], Reply(Answer.SILENT))
-    assert (run.result.status, run.course.handle) == (Status.UNKNOWN, 3)
+@pytest.mark.parametrize("handle", [3, 0])
+def test_a_file_that_could_not_be_closed_is_closed_before_the_next_run(silent_at, handle):
+    run = Run(DB).hears(*[said(handle), *read(document())[1:]][:silent_at], Reply(Answer.SILENT))
+    assert (run.result.status, run.course.handle) == (Status.UNKNOWN, handle)
     gone = refused("unable to execute QEMU agent command 'guest-file-close': handle '3' has not been found")
     later = Run(DB, 1060.0, run.course).hears(gone, *read(document()))
-    assert later.calls[0] == Call("guest-file-close", {"handle": 3}, 5)
+    assert later.calls[0] == Call("guest-file-close", {"handle": handle}, 5)
     assert later.asked[1:] == ["guest-file-open", "guest-file-read", "guest-file-close", "guest-get-time"]
     assert later.result.status is Status.HEALTHY
     assert Run(DB, 1060.0, course.reconnected(run.course)).asked == ["guest-file-open"]
