@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from heartbeat import settings
 from heartbeat.configuration import Configuration, ConfigurationError, changes, load, packed, show, unpacked
 from heartbeat.control import REQUEST_SIZE
-from heartbeat.health import options, section
+from heartbeat.health import options, progress, section
 from heartbeat.health.definition import KINDS, MEASURES, Check
 
 WEB = "[check web]\nkind = exec\ncommand = /usr/bin/check\n"
@@ -189,12 +189,17 @@ def test_a_command_that_could_not_be_run_as_it_is_meant_is_refused(refused, comm
     ("agent-version", "8.x", " = '8.x': no version; measure = agent-version takes numbers with dots, such as 8.2"),
     ("agent-version", "95 %", " = '95 %': no version; measure = agent-version takes numbers with dots"),
     ("agent-version", "1.2.3.4.5", " = '1.2.3.4.5': no version"),
-    ("answer-time", "8.2.0", " = '8.2.0': not a number; give 1 to 600000 ms, as measure = answer-time takes it"),
-    ("answer-time", "10000", " = '10000': no answer can take longer than timeout, 10 s; give less than 10000 ms"),
+    ("answer-time", "8.2.0", " = '8.2.0': not a number; give 1 to 4999 ms, as measure = answer-time takes it"),
+    ("answer-time", "5000", " = '5000': out of range; give 1 to 4999 ms"),
+    ("answer-time", "4000\ntimeout = 4", " = '4000': no answer can take longer than timeout, 4 s; give less than 4000 ms"),
 ])  # fmt: skip
 def test_a_limit_that_does_not_fit_its_measure_is_refused_with_one_that_does(refused, measure, limit, why):
     text = f"[watch]\n[check it]\nkind = builtin\nmeasure = {measure}\n" + (f"limit = {limit}\n" if limit else "")
     assert why in refused(text)
+
+
+def test_no_answer_time_is_allowed_that_our_calls_do_not_wait_for():
+    assert options.LIMITS["answer-time"].high < progress.CALL * 1000
 
 
 def test_there_may_be_as_many_checks_as_that_and_no_more(write, refused):
