@@ -191,7 +191,7 @@ def test_a_command_that_could_not_be_run_as_it_is_meant_is_refused(refused, comm
     ("agent-version", "1.2.3.4.5", " = '1.2.3.4.5': no version"),
     ("answer-time", "8.2.0", " = '8.2.0': not a number; give 1 to 4999 ms, as measure = answer-time takes it"),
     ("answer-time", "5000", " = '5000': out of range; give 1 to 4999 ms"),
-    ("answer-time", "4000\ntimeout = 4", " = '4000': no answer can take longer than timeout, 4 s; give less than 4000 ms"),
+    ("answer-time", "4000\ntimeout = 4", " = '4000': no answer can take longer than timeout, 4 s; give less than 4"),
 ])  # fmt: skip
 def test_a_limit_that_does_not_fit_its_measure_is_refused_with_one_that_does(refused, measure, limit, why):
     text = f"[watch]\n[check it]\nkind = builtin\nmeasure = {measure}\n" + (f"limit = {limit}\n" if limit else "")
