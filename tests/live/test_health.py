@@ -28,7 +28,7 @@ CHECKS = {
 }
 # Each guest asks for the checks that its part needs.
 PARTS = {"web": "web", "wedged": "asks", "push": "push", "bare": "web, push, cpus, quick, agent", "hang": "hang",
-         "flood": "flood", "garbage": "garbage", "neighbour": "cpus"}
+         "flood": "flood", "garbage": "garbage", "neighbour": "cpus", "syncmute": "cpus", "escape": "cpus"}
 FORBIDDEN = ("guest-exec", "guest-exec-status", "guest-file-open", "guest-file-close", "guest-file-read",
              "guest-file-write", "guest-file-seek", "guest-file-flush")
 
@@ -46,6 +46,7 @@ def ward(module_ward):
     ward["push"].keeps_writing("healthy", "42 connections")
     ward.begun = time.monotonic()
     ward.watch()
+    together(*(partial(ward[mode].evil, mode) for mode in ("syncmute", "escape")))
     return ward
 
 
@@ -141,13 +142,26 @@ def test_garbage_is_unknown_and_shown_without_its_sting(ward):
     assert ward.incidents("garbage") == []
 
 
+def test_an_agent_that_means_harm_decides_nothing_and_shows_nothing(ward):
+    until(lambda: checks(ward, "syncmute")["cpus"]["text"] == "no answer in time", "the call to be given up", 60)
+    assert checks(ward, "syncmute")["cpus"]["status"] == "unknown"
+    until(lambda: "</a>&" in checks(ward, "escape")["cpus"]["text"], "the agent's error to be shown", 60)
+    found = checks(ward, "escape")["cpus"]
+    assert found["status"] == "unknown"
+    assert r"\x1b[2J" in found["text"]
+    assert found["text"].isprintable()
+    assert ward.state("escape") == "healthy"
+    for part in ("syncmute", "escape"):
+        assert "unhealthy" not in [it[0] for it in ward.incidents(part)]
+
+
 def test_no_check_disturbs_a_neighbour_nor_has_anybody_recovered(ward):
     settle(ward.begun, 8 * INTERVAL)
     assert ward["flood"].checkups("flood")
     ward.answers("neighbour", "web", "push", "hang", "garbage", rounds=4)
     wait(ward, "neighbour", "cpus", "healthy")
     assert ward.incidents("neighbour") == []
-    for part in ("hang", "flood", "garbage", "neighbour", "bare", "push"):
+    for part in ("hang", "flood", "garbage", "neighbour", "bare", "push", "syncmute", "escape"):
         assert "recover" not in [it[1] for it in ward.incidents(part)], part
         assert ward.attempts(part) == []
 
