@@ -1,4 +1,4 @@
-"""What operators ask over the control socket: status, why, incidents, and holds by hand.
+"""What operators ask over the control socket: status, why, incidents, probes, and holds by hand.
 
 Each request runs in a thread of its own; what belongs to the owner loop is fetched there, in one call.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,6 +16,7 @@ from heartbeat import __version__, status
 from heartbeat.budget import Budget
 from heartbeat.control import Handler, Refused
 from heartbeat.health.account import Account
+from heartbeat.health.byhand import probing
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ALL, ManualHold, concerning
 from heartbeat.outcome import told
@@ -64,7 +65,7 @@ def handlers(owner: Owner, ledger: Ledger, reporting: Reporting, node: Node) -> 
     """The handlers of these requests, by the word in `do`."""
     desk = Desk(owner, ledger, reporting, node)
     words = {"status": desk.status, "why": desk.why, "incidents": desk.incidents, "hold": desk.hold,
-             "release": desk.release}  # fmt: skip
+             "release": desk.release, "probe": probing(owner, desk.guest)}  # fmt: skip
     return {word: _candid(handler) for word, handler in words.items()}
 
 
@@ -108,8 +109,7 @@ class Desk:
     def why(self, request: dict[str, Any]) -> dict[str, Any]:
         """{"uuid": a guest's uuid, the beginning of one, or its name}"""
         owner, now = self._owner, self._node.wall()
-        word = _text(request, "uuid")
-        uuid = self._find(word, [])
+        uuid = self.guest(request)
 
         def look() -> tuple[Watch | None, float, Fitness, float, Standing, Account]:
             due, moment, guests = owner.schedule.due(uuid), time.monotonic(), owner.guests
@@ -133,6 +133,10 @@ class Desk:
             Case(watch, moment, _dates(now, moment), standing.timing, fitness, due, manual, budget, used, fates,
                  standing.terms, standing.word, self._recoveries().get(uuid, ""), health)
         )
+
+    def guest(self, request: Mapping[str, Any]) -> str:
+        """The uuid of the guest that a request is about."""
+        return self._find(_text(request, "uuid"), [])
 
     def incidents(self, request: dict[str, Any]) -> dict[str, Any]:
         """{"limit": number, "uuid": None, or a guest as for `why`, here or not}"""
@@ -213,7 +217,7 @@ def _candid(handler: Handler) -> Handler:
     return answer
 
 
-def _text(request: dict[str, Any], name: str) -> str:
+def _text(request: Mapping[str, Any], name: str) -> str:
     value = request.get(name)
     if not isinstance(value, str) or len(value) > 1000:
         raise Refused(f"{name} is to be a text of at most 1000 characters")
