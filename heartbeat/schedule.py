@@ -163,7 +163,8 @@ class Schedule:
             self._silent ^= {uuid}
 
     def _room_again(self) -> bool:
-        return sum(uuid in self._silent for uuid in self._asked) + len(self._called) < self._again
+        again = sum(uuid in self._silent for uuid in self._asked) if self._silent else 0
+        return again + len(self._called) < self._again
 
     def _until_place(self, uuid: str, now: float) -> float:
         """Seconds until the guest's own place in the interval, the same tick in every round."""

@@ -83,7 +83,7 @@ def _command(date: str) -> str:
             ("0", "Success."),
             ("1", "The helper does not run or does not answer, or it refuses what was asked."),
             ("2", "Wrong command line."),
-            ("3", "probe: nobody can tell. There, 0 is a guest that answered or is healthy, 1 one that did, or is, not."),
+            ("3", "probe: nobody can tell. There, 0 is one that answered or is healthy, 1 one that did, or is, not."),
         ])),
         roff.section("FILES", roff.items(FILES)),
         roff.section(

@@ -160,19 +160,17 @@ class Rounds:
             else:
                 self._alarms.set(job.key, now + min(check.interval if check else HELD, HELD))
             return
-        if self._schedule.busy(uuid) or not self._schedule.roomy(now):
-            job.waiting = now if job.waiting is None else job.waiting
-            self._waiting.append(job)
-            return
-        if job.waiting is not None:
-            job.waited += now - job.waiting if job.under_way else 0.0
-            job.waiting = None
-            if job.waited > KEPT_WAITING:
-                job.doubt = job.doubt or f"kept waiting for {job.waited:.0f} s by other calls of ours"
-        if job.call is None:
-            self._begin(job, now)
-        else:
+        if job.call is not None:
             self._put(job, job.call, now)
+        elif self._schedule.busy(uuid) or not self._schedule.roomy(now):
+            self._wait(job, now)
+        else:
+            job.waiting = None  # before it began
+            self._begin(job, now)
+
+    def _wait(self, job: Job, now: float) -> None:
+        job.waiting = now if job.waiting is None else job.waiting
+        self._waiting.append(job)
 
     def _begin(self, job: Job, now: float) -> None:
         if job.check is None:
@@ -184,11 +182,16 @@ class Rounds:
             self._go_on(job, course.begin(job.check, job.patient.capabilities, now, job.course), now, _NOTHING)
 
     def _put(self, job: Job, call: Call, now: float) -> None:
-        uuid = job.patient.uuid
+        uuid, job.call = job.patient.uuid, call
         if not self._schedule.call(uuid, now):
-            raise AssertionError(f"no slot for a call to {uuid}")  # whoever calls this has looked
+            self._wait(job, now)
+            return
+        if job.waiting is not None:
+            job.waited, job.waiting = job.waited + now - job.waiting, None
+            if job.waited > KEPT_WAITING:
+                job.doubt = job.doubt or f"kept waiting for {job.waited:.0f} s by other calls of ours"
         self._token += 1
-        job.call, job.out = call, self._token
+        job.out = self._token
         self._out[self._token] = job
         timeout = min(call.timeout, max(int(self._timeout(uuid)), 1))
         self._command(uuid, self._token, call.execute, call.arguments, timeout)
