@@ -9,6 +9,8 @@ from functools import partial
 
 import pytest
 
+from qga_ra import command
+from qga_ra.supervision import Places
 from tests.harness.applications import PROGRAM, STATUS
 from tests.harness.wait import until
 from tests.harness.ward import payloads, settle, together
@@ -112,6 +114,26 @@ def test_a_file_that_is_not_kept_fresh_is_noticed(ward):
     until(lambda: ward.incidents("push")[0][2] == "healthy again", "the incident's end", 60)
     assert ward.attempts("push") == []
     assert STATUS not in ward["push"].run("ls -l /proc/$(cat /run/qemu-ga.pid)/fd")
+
+
+def test_a_probe_by_hand_says_how_a_guest_is_now_and_changes_nothing(ward, capsys):
+    def probe(part: str, *words: str) -> tuple[int, str]:
+        code = command.main(["probe", ward[part].uuid, *words], Places(run=str(ward.folder / "run")))
+        return code, capsys.readouterr().out
+    begun = len(ward["neighbour"].checkups("flip"))
+    code, said = probe("neighbour")
+    assert (code, bool(re.search(r": answered after \d\.\d+ s", said))) == (0, True), said
+    code, said = probe("neighbour", "--check", "web")       # not one of its own
+    assert (code, "healthy" in said, "all is well" in said) == (0, True, True), said
+    ward["neighbour"].says(1, "no quorum")
+    for _ in range(3):
+        code, said = probe("neighbour", "--check", "web")
+        assert (code, "unhealthy" in said, "no quorum" in said) == (1, True, True), said
+    ward["neighbour"].says(3)
+    assert probe("neighbour", "--check", "web")[0] == 3
+    assert probe("neighbour", "--check", "nothing")[0] == 3
+    assert len(ward["neighbour"].checkups("flip")) - begun == 5
+    assert ward.incidents("neighbour") == []
 
 
 def test_where_programs_and_files_are_blocked_the_agent_itself_is_asked(ward):
