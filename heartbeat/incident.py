@@ -77,7 +77,8 @@ class Forget(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A verdict has been reached. evidence: one line of JSON, made by us, with no text of the guest's."""
+    """A verdict has been reached. evidence: one line of JSON, made by us; of the guest's text only what an application
+    says of itself, as plain ASCII."""
 
     uuid: str
     name: str

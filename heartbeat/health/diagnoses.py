@@ -68,7 +68,8 @@ class Diagnoses:
         self._accused = {uuid: _named(it.evidence) for uuid, it in self.incidents.items()}
         self._pending: dict[str, str] = {}  # wait for us to be fit, for the breaker, for the ledger: why one is closed
         self._writable_at = 0.0
-        self.unhealthy: tuple[str, ...] = tuple(sorted(self._accused))
+        self._counted = set(self._accused)
+        self.unhealthy: tuple[str, ...] = tuple(sorted(self._counted))
 
     # What is learned.
 
@@ -87,7 +88,7 @@ class Diagnoses:
         self.breaker.forget(uuid)
         if uuid not in self.incidents:
             self._accused.pop(uuid, None)
-            self._count()
+            self._count(uuid)
 
     def keep_only(self, patient: Patient, now: float) -> None:
         """The guest's checks are others than before."""
@@ -165,7 +166,7 @@ class Diagnoses:
         incident, accused = self.incidents.get(uuid), self._accused.get(uuid)
         if not accused:
             self._accused.pop(uuid, None)
-        self._count()
+        self._count(uuid)
         if not accused:
             if incident:
                 self._record(uuid, [Close(incident.id, why)], now, why)
@@ -231,9 +232,10 @@ class Diagnoses:
         if any(isinstance(change, Close) for change in changes):
             self._closed()
 
-    def _count(self) -> None:
-        if len(self.unhealthy) != len(self._accused) or set(self.unhealthy) != self._accused.keys():
-            self.unhealthy = tuple(sorted(self._accused))
+    def _count(self, uuid: str) -> None:
+        if (uuid in self._accused) is not (uuid in self._counted):
+            self._counted ^= {uuid}
+            self.unhealthy = tuple(sorted(self._counted))
 
 
 def _wish(action: str) -> str:

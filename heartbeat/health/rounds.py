@@ -121,7 +121,8 @@ class Rounds:
             key = self._alarms.take(now)
             if key is None:
                 break
-            self._serve(self._jobs[key], now)
+            if key in self._jobs:
+                self._serve(self._jobs[key], now)
 
     def replied(self, uuid: str, token: int, reply: Reply, now: float) -> None:
         self._schedule.called(uuid)
@@ -152,7 +153,7 @@ class Rounds:
         why = self._hindrance(uuid) if check else ""
         if why:
             job.waiting = None
-            if job.under_way:
+            if job.under_way and not job.single:
                 job.doubt = job.doubt or why
                 self._alarms.set(job.key, now + ASIDE)
             elif job.asking:

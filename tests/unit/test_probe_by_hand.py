@@ -11,7 +11,7 @@ from heartbeat.control import Refused
 from heartbeat.health import byhand
 from heartbeat.health.byhand import probing
 from heartbeat.health.definition import RECORD
-from heartbeat.observation import ChannelChanged, Paused
+from heartbeat.observation import ChannelChanged, Paused, Stopped
 from qga_ra import client, command
 from qga_ra.supervision import Places
 from tests.harness.observations import UUID
@@ -100,6 +100,17 @@ def test_a_run_that_is_under_way_is_waited_for_and_none_is_begun_beside_it():
     found = probe(node, "app")
     assert found["status"] == "healthy"
     assert len(node.runs()) == runs
+
+
+def test_a_trial_in_a_guest_that_goes_meanwhile_comes_to_an_end():
+    node = Ward()
+    node.has[UUID] = ()
+    node.owner.ward.reconsider([UUID], node.now)
+    node.machine().commands.takes = 5
+    node.about(Stopped(False, "shutdown"), 2)
+    found = probe(node, "app")
+    assert (found["status"], found["good"]) == ("unknown", None)
+    assert not node.owner.ward.rounds._jobs
 
 
 def test_a_command_that_the_agent_does_not_allow_is_nobody_s_failure():
