@@ -84,8 +84,7 @@ def overdue(course: Course, text: str) -> tuple[Status, str]:
 
 def refused(why: Refusal, reply: Reply, command: str) -> tuple[Status, str]:
     """How a run ends that the agent has refused a call."""
-    if why is Refusal.OTHER:
-        detail = replies.complaint(reply.error) if reply.error else "its agent's answer cannot be read"
-        return Status.UNKNOWN, f"{command}: {detail}"
-    lasting = why in (Refusal.DISABLED, Refusal.UNKNOWN)
-    return Status.CANNOT if lasting else Status.UNKNOWN, why.value.format(command)
+    if why in (Refusal.DISABLED, Refusal.UNKNOWN, Refusal.FROZEN):
+        return Status.UNKNOWN if why is Refusal.FROZEN else Status.CANNOT, why.value.format(command)
+    detail = replies.complaint(reply.error) if reply.error else "its agent's answer cannot be read"
+    return Status.UNKNOWN, f"{command}: {detail}"

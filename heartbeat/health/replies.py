@@ -55,9 +55,9 @@ class Refusal(Enum):
     DISABLED = "its agent does not allow {}"
     UNKNOWN = "its agent does not know {}"
     FROZEN = "its file systems are frozen"
-    MISSING = "no such file"
-    GONE = "no such process or handle"
-    OTHER = "{} failed"
+    MISSING = "there is no such file"
+    GONE = "there is no such process, or handle of a file"
+    OTHER = "for a reason of its own"
 
 
 class Capabilities(NamedTuple):
@@ -124,9 +124,10 @@ def refusal(text: str) -> Refusal:
 
 _REFUSALS = tuple((meaning, re.compile(pattern, re.IGNORECASE)) for meaning, pattern in (
     (Refusal.FROZEN, r"in frozen state"),
-    # Up to QEMU 5.2 "The command X has been disabled for this instance", since then "Command X has been disabled", with
-    # a reason from 6.0: "the command is not allowed" for a blocked one, and in newer ones for a freeze, too.
+    # Up to QEMU 5.2 "The command X has been disabled for this instance", then "Command X has been disabled", mostly
+    # with ": the command is not allowed"; QEMU 10.0 says that of a freeze, too.
     (Refusal.DISABLED, r"\bcommand\b.{0,80} has been disabled|command is not allowed|CommandDisabled"),
+    # QEMU 10.0 forgets the number: "PID ld does not exist".
     (Refusal.GONE, r"\bhandle '?-?\d+'? has not been found|\bPID\b.{0,40} does not exist|invalid parameter '?pid\b"),
     (Refusal.UNKNOWN, r"\bcommand\b.{0,80} has not been found|CommandNotFound"),
     # Windows: ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND.

@@ -267,6 +267,12 @@ def test_the_agents_own_words_are_shown_where_they_mean_nothing_to_us():
     assert result.text == r"guest-exec: Failed to execute child process \u201c/x\u201d (Permission denied)\x1b[31m"
 
 
+def test_what_is_missing_is_named_by_the_agent():
+    text = "failed to list entries: /sys/devices/system/cpu: No such file or directory"
+    result = Run(Check("v", BUILTIN, measure="vcpus", limit=1.0)).hears(refused(AGENT.format("x") + text)).result
+    assert result[:2] == (Status.UNKNOWN, f"guest-get-vcpus: {text}")
+
+
 # A file
 
 

@@ -58,6 +58,7 @@ def test_only_entries_of_the_right_form_count_and_only_so_many():
     ("The command has not been found", Refusal.UNKNOWN),
     ("handle '1002' has not been found", Refusal.GONE),
     ("PID 4711 does not exist", Refusal.GONE),
+    ("PID ld does not exist", Refusal.GONE),
     ("Invalid parameter 'pid'", Refusal.GONE),
     ("failed to open file '/x' (mode: 'r'): No such file or directory", Refusal.MISSING),
     ("failed to open file '/x' (mode: 'r'): Datei oder Verzeichnis nicht gefunden", Refusal.OTHER),
