@@ -323,7 +323,6 @@ class Owner:
                 log.warning("libvirt cannot be reached, so no guest is judged: %s", why)
                 self.guests.all(Gap(f"libvirt: {why}", True), now, Fitness(False, why), self.timing)
                 self.guests.discrepancies.blind()
-                self.ward.rounds.doubt("libvirt could not be reached")
                 for uuid in self.guests.watches:
                     self._plan(uuid, now)
         self.link = why

@@ -134,7 +134,7 @@ class Diagnoses:
             return "not-now"
         if acts and incident.action == RECOVER:
             recovering = self.recovering(incident.uuid)
-            if fitness.held or not recovering or self.breaker.waits(incident.uuid, recovering, now):
+            if not recovering or self.breaker.waits(incident.uuid, recovering, now):
                 return "not-now"
         return "stands"
 

@@ -235,32 +235,68 @@ def test_nothing_is_checked_while_something_is_against_it(hold):
     assert node.given() == before
 
 
-def test_a_run_that_a_pause_held_up_counts_for_nothing_bad_and_its_process_is_not_forgotten():
-    node = Ward(checks=(APP._replace(failures=1, overdue="unhealthy"),))
+def under_way(**changes) -> Ward:
+    """A run that will end badly has just begun, and its program takes a while; those begun later will be well."""
+    node = Ward(checks=(APP._replace(failures=1, overdue="unhealthy", **changes),))
     node.machine().commands.takes = 5
-    node.run(INTERVAL)
-    node.run(node.runs()[-1] + INTERVAL + 2 - node.now)
+    node.run(node.runs()[-1] + INTERVAL - 1 - node.now)
+    runs = len(node.runs())
+    node.says(*BAD)
+    while len(node.runs()) == runs:
+        node.run(0.5)
+    node.says(*WELL)
+    return node
+
+
+def test_a_run_that_ends_badly_counts():
+    node = under_way()
+    node.run(10)
+    assert len(node.verdicts) == 1
+
+
+def test_a_run_that_a_pause_held_up_counts_for_nothing_bad_and_its_process_is_not_forgotten():
+    node = under_way()
     runs = len(node.runs())
     node.about(Paused("paused by user", "user"))
     node.run(60)
     node.about(Resumed())
-    node.run(INTERVAL + TIMING.grace)
-    assert node.verdicts == []
-    assert len(node.runs()) in (runs, runs + 1)
-    node.run(3 * INTERVAL)
+    node.run(TIMING.grace + 5)
+    assert node.status() == "unknown"
+    assert node.text().startswith("counts for nothing, the guest is paused: ")
+    assert node.machine().commands.running == {}, "it was asked after"
+    assert len(node.runs()) == runs
+    node.run(2 * INTERVAL)
     assert node.verdicts == []
     assert node.status() == "healthy"
 
 
 def test_a_run_during_which_we_were_held_up_counts_for_nothing_bad():
-    node = Ward(checks=(APP._replace(failures=1, timeout=5),))
-    node.machine().commands.takes = 2
-    node.says(*BAD)
-    node.run(1)
-    for _ in range(3):
-        node.run(max(node.runs()[-1] + INTERVAL + 1 - node.now, 1))
-        node.hold_up(30)
-        node.run(INTERVAL - 10)
+    node = under_way()
+    node.owner.condition.limits = node.owner.condition.limits._replace(fit=7)  # or nothing would be judged at all
+    node.hold_up(30)
+    node.run(5 * INTERVAL)
+    assert node.verdicts == []
+    assert node.status() == "healthy"
+
+
+def test_a_run_during_which_libvirt_went_away_counts_for_nothing_bad():
+    node = under_way()
+    node.link_down(0.5)
+    node.inventory(0.6)
+    node.run(2 * INTERVAL)
+    assert node.verdicts == []
+
+
+def test_a_run_that_other_calls_of_ours_kept_waiting_counts_for_nothing_bad():
+    node = under_way()
+    schedule = node.owner.schedule
+    others = [f"guest-{number}" for number in range(4)]
+    assert all(schedule.call(uuid, node.now) for uuid in others)
+    node.run(8)
+    for uuid in others:
+        schedule.called(uuid)
+    node.run(5)
+    assert node.text().startswith("counts for nothing, kept waiting for ")
     assert node.verdicts == []
 
 
@@ -484,6 +520,13 @@ def test_who_only_informs_is_told_whatever_keeps_recoveries_back():
     assert [node.confirmed(number, acts) for acts in (True, False)] == ["not-now", "stands"]
 
 
+def test_while_we_are_unfit_nobody_is_told_of_what_was_found_before():
+    node, number = unhealthy()
+    node.libvirt = 60.0
+    node.run(5)
+    assert [node.confirmed(number, acts) for acts in (True, False)] == ["not-now", "not-now"]
+
+
 def test_a_recovery_that_came_to_nothing_is_asked_for_anew_within_the_budget():
     node, number = unhealthy()
     node.owner.call = lambda function: function()
@@ -553,6 +596,20 @@ def test_one_unhealthy_guest_of_many_is_recovered():
     node = crowd(12, checks=(APP._replace(failures=1),))
     first = next(iter(node.machines))
     node.says(*BAD, first)
+    node.run(4 * INTERVAL)
+    assert node.verdicts == [(first, UNHEALTHY, RECOVER)]
+
+
+def test_a_verdict_that_waits_for_what_the_others_say_waits_for_us_to_be_fit_as_well():
+    node = crowd(12, checks=(APP._replace(failures=1),))
+    first = next(iter(node.machines))
+    node.says(*BAD, first)
+    node.run(INTERVAL)
+    assert node.owner.guests.diagnoses.unhealthy == (first,)
+    node.libvirt = 60.0
+    node.run(3 * INTERVAL)
+    assert node.verdicts == []
+    node.libvirt = 0.001
     node.run(4 * INTERVAL)
     assert node.verdicts == [(first, UNHEALTHY, RECOVER)]
 
