@@ -3,13 +3,14 @@ already."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, NamedTuple
 
 from heartbeat.health import condition
 from heartbeat.health.condition import Condition
 from heartbeat.health.definition import Check
-from heartbeat.incident import RECOVER, Incident
+from heartbeat.incident import CAREFUL, RECOVER, Incident
 from heartbeat.outlook import span
 from heartbeat.records import PENDING, Fate
 
@@ -48,6 +49,36 @@ def _listed(check: Check, it: Condition | None, date: Callable[[float], str]) ->
         "name": check.name, "status": it.status.value, "since": date(it.since), "at": date(it.at), "text": it.text,
         "took": round(it.took, 3), "failures": it.failures, "failed": condition.failed(it, check),
     }  # fmt: skip
+
+
+def evidence(failing: Sequence[Known], now: float) -> str:
+    """Of an incident, as JSON. failing: the checks that a guest has failed by; the one that may cause most leads, of
+    several the first."""
+    check, it = max(failing, key=lambda one: (CAREFUL.index(one.check.action), -_begun(one, now)))
+    others = [other.check.name for other in failing if other.check is not check]
+    found = {
+        "check": check.name,
+        "status": it.status.value if it else NOT_YET,
+        "text": it.text if it else "",
+        "failures": it.failures if it else 0,
+        "seconds": round(now - _begun(Known(check, it), now)),
+        **({"others": ",".join(others)} if others else {}),
+    }
+    return json.dumps(found, separators=(",", ":"))
+
+
+def named(text: str) -> set[str]:
+    """The checks that an incident's evidence is about."""
+    try:
+        found = json.loads(text)
+        return {str(found["check"]), *str(found.get("others", "")).split(",")} - {""}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {"?"}  # then nothing but the end of the guest, or of its checks, closes it
+
+
+def _begun(it: Known, now: float) -> float:
+    """Since when it is bad."""
+    return now if it.condition is None or it.condition.begun is None else it.condition.begun
 
 
 def lines(it: Account, now: float) -> Iterator[tuple[str, str]]:

@@ -6,12 +6,11 @@ watches and displace nothing there. A guest has at most one, whatever number of 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Callable
 
-from heartbeat.health import condition
+from heartbeat.health import account, condition
 from heartbeat.health.breaker import Breaker
 from heartbeat.health.definition import Check
 from heartbeat.health.patient import Patient
@@ -41,8 +40,8 @@ HEALTHY_AGAIN, REMOVED = "healthy again", "the check that it was about is not ma
 
 
 class Diagnoses:
-    """ledger, wall, recipients, opened, closed, watches: as in Discrepancies. fitness, timing: of a guest; with "",
-    fitness is this node's.
+    """ledger, wall, recipients, opened, closed, watches: as in Discrepancies. fitness, timing: of a guest. hindrance:
+    why one may not be checked now, "" if it may.
 
     patients: the guests that have checks. unhealthy: the uuids of guests that have failed by one, in order; replaced,
     never changed.
@@ -61,11 +60,12 @@ class Diagnoses:
         self._opened, self._closed, self._watches = opened, closed, watches
         self.fitness: Callable[[str], Fitness] = lambda _: Fitness(False)
         self.timing: Callable[[str], Timing]
+        self.hindrance: Callable[[str], str] = lambda _: ""
         self.patients: dict[str, Patient] = {}
         self.breaker = Breaker(self.patients)
         self.incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict == UNHEALTHY}
         # By guest, the checks that it has failed by and no healthy run has cleared; of an earlier life, too.
-        self._accused = {uuid: _named(it.evidence) for uuid, it in self.incidents.items()}
+        self._accused = {uuid: account.named(it.evidence) for uuid, it in self.incidents.items()}
         self._pending: dict[str, str] = {}  # wait for us to be fit, for the breaker, for the ledger: why one is closed
         self._writable_at = 0.0
         self._counted = set(self._accused)
@@ -134,7 +134,7 @@ class Diagnoses:
             return "not-now"
         if acts and incident.action == RECOVER:
             recovering = self.recovering(incident.uuid)
-            if not recovering or self.breaker.waits(incident.uuid, recovering, now):
+            if self._wanted(incident.uuid, failing) != RECOVER or self.breaker.waits(incident.uuid, recovering, now):
                 return "not-now"
         return "stands"
 
@@ -185,29 +185,21 @@ class Diagnoses:
 
     def _action(self, uuid: str, failing: list[Check], now: float) -> str | None:
         """What the guest's failure causes; None: it is too early to say."""
-        timing, incident = self.timing(uuid), self.incidents.get(uuid)
-        most = max((check.action for check in failing), key=CAREFUL.index)
-        action = min(timing.actions.get(UNHEALTHY, RECORD), most, key=CAREFUL.index)
+        action, incident = self._wanted(uuid, failing), self.incidents.get(uuid)
         if action != RECOVER or (incident and _wish(incident.action) == RECOVER):
             return action
-        if not self.fitness("").able or self.breaker.waits(uuid, self.recovering(uuid), now):
+        if self.hindrance(uuid) or self.breaker.waits(uuid, self.recovering(uuid), now):
             return None
-        return OBSERVED if timing.observe else SUSPENDED if self.fitness(uuid).spent else RECOVER
+        return OBSERVED if self.timing(uuid).observe else SUSPENDED if self.fitness(uuid).spent else RECOVER
+
+    def _wanted(self, uuid: str, failing: list[Check]) -> str:
+        """What checks, settings and terms let the failure cause, if nothing keeps us from it."""
+        most = max((check.action for check in failing), key=CAREFUL.index)
+        return min(self.timing(uuid).actions.get(UNHEALTHY, RECORD), most, key=CAREFUL.index)
 
     def _open(self, uuid: str, failing: list[Check], action: str, now: float) -> Open:
         watch, known = self._watches[uuid], self.patients[uuid].conditions
-        first = max(failing, key=lambda it: (CAREFUL.index(it.action), -(known[it.name].begun or now)))
-        said = known[first.name]
-        others = [check.name for check in failing if check is not first]
-        evidence = {
-            "check": first.name,
-            "status": said.status.value,
-            "text": said.text,
-            "failures": said.failures,
-            "seconds": round(now - (said.begun or now)),
-            **({"others": ",".join(others)} if others else {}),
-        }
-        text = json.dumps(evidence, separators=(",", ":"))
+        text = account.evidence([account.Known(check, known[check.name]) for check in failing], now)
         return Open(uuid, watch.guest.name, watch.incarnation, UNHEALTHY, action, text)
 
     def _record(self, uuid: str, changes: list[Change], now: float, why: str = HEALTHY_AGAIN) -> None:
@@ -241,12 +233,3 @@ class Diagnoses:
 def _wish(action: str) -> str:
     """What was wanted of an incident, whatever kept us from it."""
     return RECOVER if action in (RECOVER, OBSERVED, SUSPENDED) else action
-
-
-def _named(evidence: str) -> set[str]:
-    """The checks that an incident of an earlier life is about."""
-    try:
-        found = json.loads(evidence)
-        return {str(found["check"]), *str(found.get("others", "")).split(",")} - {""}
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return {"?"}  # then nothing but the guest's end, or of its checks, closes it

@@ -48,7 +48,7 @@ class Ward:
         self._guests, self._fitness, self._wall = guests, fitness, wall
         self.diagnoses = guests.diagnoses
         self.diagnoses.fitness = fitness
-        self.diagnoses.timing = timing
+        self.diagnoses.timing, self.diagnoses.hindrance = timing, self.hindrance
         self.rounds = Rounds(schedule, command, self.hindrance, lambda uuid: timing(uuid).timeout, ask, self._ended)
         self.defined: Mapping[str, Check] = {}
         self.checks: Callable[[str], Sequence[Check]] = lambda _: ()

@@ -520,6 +520,17 @@ def test_who_only_informs_is_told_whatever_keeps_recoveries_back():
     assert [node.confirmed(number, acts) for acts in (True, False)] == ["not-now", "stands"]
 
 
+def test_a_recovery_that_the_settings_do_not_want_any_more_is_not_asked_for():
+    node, number = unhealthy()
+    node.confirmed(number)
+    node.run(2)
+    assert node.confirmed(number) == "stands"
+    node.owner.timing = node.owner.timing._replace(actions={UNHEALTHY: RECORD})
+    assert node.confirmed(number) == "not-now"
+    node.run(2 * INTERVAL)
+    assert [action for _, _, action in node.verdicts] == [RECOVER, RECORD]
+
+
 def test_while_we_are_unfit_nobody_is_told_of_what_was_found_before():
     node, number = unhealthy()
     node.libvirt = 60.0
@@ -612,6 +623,16 @@ def test_a_verdict_that_waits_for_what_the_others_say_waits_for_us_to_be_fit_as_
     node.libvirt = 0.001
     node.run(4 * INTERVAL)
     assert node.verdicts == [(first, UNHEALTHY, RECOVER)]
+
+
+def test_a_guest_that_hangs_while_its_verdict_waits_is_not_failed_twice():
+    node = crowd(12, checks=(APP._replace(failures=1),))
+    first = next(iter(node.machines))
+    node.says(*BAD, first)
+    node.run(INTERVAL)
+    node.machine(first).kernel = node.now
+    node.run(5 * INTERVAL)
+    assert [verdict for _, verdict, _ in node.verdicts] == [HUNG]
 
 
 def test_a_breaker_that_is_set_to_report_holds_nothing_back():
