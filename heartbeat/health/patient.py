@@ -31,8 +31,8 @@ class Job:
 
     course: of the run under way, or of the last one. call: what is put next, None between two runs. out: the token of
     the call that is out. informing: that call asks what the agent allows. doubt: why what is bad of this run counts for
-    nothing, "" if it counts. waiting: since when it waits for a slot; waited: seconds before that. by_hand: its result
-    is for those who asked only. asking: who they are.
+    nothing, "" if it counts. waiting: since when it waits for a slot; waited: seconds of this run before that. by_hand:
+    its result is for those who asked only. asking: who they are.
     """
 
     __slots__ = (

@@ -25,8 +25,6 @@ from heartbeat.schedule import TICK, Schedule
 
 # Seconds until a guest that may not be checked is looked at again: with no run under way, at most, and with one.
 HELD, ASIDE = 30.0, 1.0
-# Seconds for which a run may wait for a slot, all in all, and still count.
-KEPT_WAITING = 1.0
 SYNC_LIMIT = 5  # seconds, of a question by hand
 
 
@@ -139,9 +137,10 @@ class Rounds:
             self._end(job, Result(status, reply.answer.value, reply.took), now, reply)
         elif not job.informing:
             assert job.course is not None
-            self._go_on(job, course.step(job.course, reply, now), now, reply)
+            # A call's way to its slot is our time, and none of the run's.
+            self._go_on(job, course.step(job.course, reply, now - job.waited), now, reply)
         elif replies.alive(reply):
-            job.informing = False
+            job.informing, job.waited = False, 0.0
             job.patient.capabilities = replies.capabilities(reply.value)
             self._go_on(job, course.begin(job.check, job.patient.capabilities, now, job.course), now, reply)
         else:
@@ -189,8 +188,6 @@ class Rounds:
             return
         if job.waiting is not None:
             job.waited, job.waiting = job.waited + now - job.waiting, None
-            if job.waited > KEPT_WAITING:
-                job.doubt = job.doubt or f"kept waiting for {job.waited:.0f} s by other calls of ours"
         self._token += 1
         job.out = self._token
         self._out[self._token] = job
