@@ -25,7 +25,7 @@ PURE = ("heartbeat.verdict", "heartbeat.witness", "heartbeat.schedule", "heartbe
         "heartbeat.outcome",
         *(f"heartbeat.health.{name}" for name in ("definition", "options", "section", "audience", "replies",
                                                   "statement", "progress", "program", "freshness", "measures",
-                                                  "course", "condition")))
+                                                  "course", "condition", "outbreak", "account")))
 # All that a pure module may take from the standard library: neither a clock nor a file, thread or random number in it.
 PURE_LIBRARY = frozenset({"__future__", "abc", "base64", "bisect", "collections", "dataclasses", "enum", "fnmatch",
                           "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "operator", "re",

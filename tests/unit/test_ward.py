@@ -8,13 +8,18 @@ import json
 import pytest
 
 from heartbeat.configuration import load
+from heartbeat.discrepancies import Limits as NovaLimits
+from heartbeat.expectation import Answer, Server
 from heartbeat.health.definition import BUILTIN, VCPUS, Check
 from heartbeat.hostname import Hostname
 from heartbeat.incident import HUNG, OBSERVED, QEMU_DIED, RECORD, RECOVER, SUSPENDED, UNHEALTHY
 from heartbeat.manual import ManualHold
+from heartbeat.message import Heard
 from heartbeat.observation import ChannelChanged, Paused, Rebooted, Resumed, Seen, Stopped
+from heartbeat.policy import Policy
 from heartbeat.reporting import Reporting
-from tests.harness.observations import NEXT_RUN, OTHER, TIMING, UUID, guest
+from heartbeat.terms import Consent, wish
+from tests.harness.observations import NEXT_RUN, OTHER, RUN, TIMING, UUID, guest
 from tests.harness.simulation import Machine, Node
 from tests.harness.wards import APP, BAD, INTERVAL, WELL, Ward
 
@@ -376,6 +381,41 @@ def test_the_first_check_that_is_defined_while_we_run_is_made_of_guests_that_are
     node.define(APP)
     node.run(ROUND)
     assert node.status() == "healthy"
+
+
+def test_who_is_checked_follows_from_the_configuration_the_domain_and_nova_and_changes_with_them(tmp_path):
+    node, path = Node(Machine(), Machine(OTHER)), tmp_path / "ours.conf"
+    node.inventory()
+
+    def govern(text: str) -> None:
+        path.write_text(text)
+        path.chmod(0o600)
+        node.owner.govern(Policy(load(str(path))), NovaLimits("compute1", 300.0, 30.0, 3))
+        node.run(ROUND)
+
+    def checked() -> list[list[str]]:
+        return [[it.check.name for it in node.owner.ward.known(uuid)] for uuid in (UUID, OTHER)]
+
+    nova = "[nova]\nenabled = yes\n"
+    one = f"{nova}[check app]\nkind = exec\ncommand = /usr/bin/app-health\nnames = vm-*\n"
+    govern(nova)
+    assert checked() == [[], []]
+    govern(one)
+    assert checked() == [[], []]
+    node.about(Seen(guest(name="vm-1"), RUN))
+    node.run(ROUND)
+    assert checked() == [["app"], []]
+    assert node.machines[UUID].commands.said
+    wants = Consent(metadata=wish([("masakari:qga_checks", "app")]))
+    server = Server(OTHER, "compute1", "active", "", True, wants, node.now)
+    node.post(Heard(Answer(node.now, False, (server,))))
+    node.run(ROUND)
+    assert checked() == [["app"], ["app"]]
+    govern(f"{one}[check cpus]\nkind = builtin\nmeasure = vcpus\nlimit = 1\nguests = all\n")
+    assert checked() == [["app", "cpus"], ["app", "cpus"]]
+    govern(nova)
+    assert checked() == [[], []]
+    assert not node.owner.ward.rounds._jobs
 
 
 def test_a_check_that_is_changed_begins_anew_and_the_others_go_on():
