@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heartbeat import inherited, ini, plugins, settings
+from heartbeat.health import catalogue
+from heartbeat.health.definition import Check
+from heartbeat.health.section import Wrong
 
 # Of somebody else's [api] section only these are shown; a name that we do not know may be a secret.
 SHOWN = {
@@ -43,7 +46,7 @@ class Configuration:
 
     values, origins: by "section.name". notes: lines for the log. api: the [api] options of masakarimonitors.conf, texts
     as they stand there, where our own masakari.auth_url is empty; otherwise nothing. foreign: by name, the sections of
-    backends that other packages bring, as texts.
+    backends that other packages bring, as texts. checks: in the order of the file; origins has what of theirs is given.
     """
 
     path: str
@@ -52,6 +55,7 @@ class Configuration:
     notes: tuple[str, ...]
     api: Mapping[str, str]
     foreign: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
 
     def __getitem__(self, key: str) -> settings.Value:
         return self.values[key]
@@ -75,18 +79,22 @@ def packed(config: Configuration) -> dict[str, object]:
     that may not any more."""
     values = {key: settings.BY_KEY[key].text(value) for key, value in config.values.items()}
     return {"path": config.path, "values": values, "origins": dict(config.origins), "notes": list(config.notes),
-            "api": dict(config.api), "foreign": {name: dict(it) for name, it in config.foreign.items()}}  # fmt: skip
+            "api": dict(config.api), "foreign": {name: dict(it) for name, it in config.foreign.items()},
+            "checks": catalogue.packed(config.checks)}  # fmt: skip
 
 
 def unpacked(sent: Mapping[str, Any]) -> Configuration:
     """What packed() made. Raises ConfigurationError if it was made by another version."""
     try:
         values = {key: option.parse(sent["values"][key]) for key, option in settings.BY_KEY.items()}
-        origins = {key: str(sent["origins"][key]) for key in values}
+        origins = {str(key): str(origin) for key, origin in sent["origins"].items()}
+        if not values.keys() <= origins.keys():
+            raise KeyError("origins")
         api = {str(name): str(text) for name, text in sent["api"].items()}
         foreign = {str(name): {str(key): str(text) for key, text in it.items()} for name, it in sent["foreign"].items()}
-        return Configuration(str(sent["path"]), values, origins, tuple(map(str, sent["notes"])), api, foreign)
-    except (KeyError, TypeError, AttributeError, settings.BadValue) as error:
+        notes, checks = tuple(map(str, sent["notes"])), catalogue.unpacked(sent["checks"])
+        return Configuration(str(sent["path"]), values, origins, notes, api, foreign, checks)
+    except (KeyError, TypeError, AttributeError, settings.BadValue, Wrong) as error:
         why = f"the agent is of another version ({settings.plain(str(error))}); restart the resource"
         raise ConfigurationError(str(sent.get("path", "")), 0, "", why) from None
 
@@ -98,7 +106,12 @@ def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuratio
     """
     given = {option.key: (value, f"parameter {name}") for name, value, option in _parsed(parameters or {})}
     foreign: dict[str, dict[str, str]] = {}
-    written = {option.key: (value, f"{path} line {line}") for option, value, line in _from_file(path, foreign)}
+    found = catalogue.Catalogue(_nearest)
+    written = {option.key: (value, f"{path} line {line}") for option, value, line in _from_file(path, foreign, found)}
+    try:
+        checks = found.checks()
+    except catalogue.Mistake as error:
+        raise ConfigurationError(path, error.line, error.key, error.why) from None
     explicit = {**written, **given}
     source = "masakari.credentials"
     credentials = str(explicit[source][0]) if source in explicit else str(settings.BY_KEY[source].default)
@@ -114,8 +127,18 @@ def load(path: str, parameters: Mapping[str, str] | None = None) -> Configuratio
     origins.update(other.origins)
     for key, (value, origin) in explicit.items():
         values[key], origins[key] = value, origin
+    origins.update((key, f"{path} line {line}") for key, line in found.origins.items())
     notes = other.notes + _exposed(path, [*(key for key in written if settings.BY_KEY[key].secret), *foreign])
-    return Configuration(path, values, origins, notes, {} if values["masakari.auth_url"] else other.api, foreign)
+    api = {} if values["masakari.auth_url"] else other.api
+    return Configuration(path, values, origins, notes, api, foreign, checks)
+
+
+def changes(before: Configuration, after: Configuration) -> tuple[list[str], list[str]]:
+    """What is not as it was: options, and health checks as a whole; and those of them that only a restart changes."""
+    changed = [key for key in settings.BY_KEY if before[key] != after[key]]
+    fixed = [key for key in changed if not settings.BY_KEY[key].reloadable]
+    old, new = ({check.name: check for check in config.checks} for config in (before, after))
+    return changed + [catalogue.called(name) for name in {**old, **new} if old.get(name) != new.get(name)], fixed
 
 
 def _parsed(parameters: Mapping[str, str]) -> Iterable[tuple[str, settings.Value, settings.Option]]:
@@ -130,9 +153,9 @@ def _parsed(parameters: Mapping[str, str]) -> Iterable[tuple[str, settings.Value
 
 
 def _from_file(
-    path: str, foreign: dict[str, dict[str, str]]
+    path: str, foreign: dict[str, dict[str, str]], checks: catalogue.Catalogue
 ) -> Iterable[tuple[settings.Option, settings.Value, int]]:
-    """foreign: is given what stands in the sections of other packages' backends."""
+    """foreign: is given what stands in the sections of other packages' backends. checks: those of health checks."""
     try:
         entries = ini.read(path)
     except FileNotFoundError:
@@ -145,6 +168,11 @@ def _from_file(
     seen: dict[str, int] = {}
     others: Collection[str] | None = None
     for entry in entries:
+        try:
+            if checks.take(entry) or not entry.key:
+                continue
+        except catalogue.Mistake as error:
+            raise ConfigurationError(path, error.line, error.key, error.why) from None
         if entry.section not in settings.SECTIONS:
             others = plugins.others() if others is None else others
             if entry.section in others:
@@ -172,7 +200,8 @@ def _option(path: str, entry: ini.Entry) -> settings.Option:
         return option
     section, name = (settings.printable(text)[1:-1] for text in (entry.section, entry.key))
     if entry.section not in settings.SECTIONS:
-        why = f"unknown section; {_nearest(entry.section, settings.SECTIONS)}"
+        known = (*settings.SECTIONS, settings.CHECK)
+        why = f"unknown section; {_nearest(entry.section.partition(' ')[0], known)}"
         raise ConfigurationError(path, entry.line, f"[{section}]", why)
     names = {option.name: option.section for option in settings.OPTIONS if option.section == entry.section}
     elsewhere = [option.section for option in settings.OPTIONS if option.name == entry.key]
@@ -208,6 +237,8 @@ def show(config: Configuration) -> str:
                 value = config[option.key]
                 text = "****" if option.secret and value else option.text(value)
                 lines += [f"# {config.origins[option.key]}", f"{option.name} = {text}".rstrip()]
+    for check in config.checks:
+        lines += ["", f"[{catalogue.called(check.name)}]", *catalogue.shown(check, config.origins)]
     for name, words in config.foreign.items():
         lines += ["", f"# [{settings.plain(name, 60)}], of another package:"]
         lines += [f"#   {settings.plain(word, 60)} = ****" for word in words]

@@ -24,12 +24,13 @@ from heartbeat.hostname import Hostname, resolve
 from heartbeat.hypervisor import Hypervisor
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.lock import Lock, Taken
+from heartbeat.maintenance import Maintenance
 from heartbeat.manual import ManualHold
 from heartbeat.nova import Nova, Wanted
 from heartbeat.owner import Owner
 from heartbeat.policy import Policy, budget, limits
 from heartbeat.reporting import Reporting
-from heartbeat.settings import BY_KEY, PARAMETERS
+from heartbeat.settings import PARAMETERS
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +103,10 @@ class Helper:
         self._owner.govern(policy, self._nova_limits())
         self._nova = Nova(self._nova_wanted(), self._nova_question, self._owner.post)
         self._cluster = Cluster()
+        self._maintenance = Maintenance(lambda: bool(self._owner.held or self._owner.ward.defined), self._ask_cluster)
         self._reporting.start(self._confirm, self._owner.here, self._owner.again)
         self._nova.start()
+        self._maintenance.start()
         self._code = self._turns = 0
         self._control = Control(
             path,
@@ -128,8 +131,11 @@ class Helper:
     def _confirm(self, incident: int, acts: bool) -> str:
         """In a courier's thread: the cluster's word comes from a command, for which the owner loop has no time."""
         if acts:
-            self._owner.held = self._cluster.held(self._node)
+            self._ask_cluster()
         return self._owner.confirm(incident, acts)
+
+    def _ask_cluster(self) -> None:
+        self._owner.held = self._cluster.held(self._node)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -144,6 +150,7 @@ class Helper:
         log.info("helper ends")
         self._control.close()
         self._nova.stop()
+        self._maintenance.stop()
         self._reporting.stop()
         return self._code
 
@@ -196,8 +203,7 @@ class Helper:
             config, hostname = self._given(request)
         except (ConfigurationError, ParameterError) as error:
             raise Refused(f"nothing was changed: {error}") from None
-        changed = [key for key in BY_KEY if config[key] != self._config[key]]
-        fixed = [key for key in changed if not BY_KEY[key].reloadable]
+        changed, fixed = configuration.changes(self._config, config)
         self._node = str(request.get("node") or self._node)
         self._config = config
         self._reporting.reload(config, self._node, hostname)

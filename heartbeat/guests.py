@@ -17,10 +17,10 @@ from heartbeat.alarm import NEVER, Alarms
 from heartbeat.budget import Budget
 from heartbeat.census import Census
 from heartbeat.choices import Choices
-from heartbeat.discrepancies import VERDICTS as DISCREPANCIES
 from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
-from heartbeat.incident import RECOVER, SUSPENDED, Arm, Change, Close, Incident, Open
+from heartbeat.health.diagnoses import Diagnoses
+from heartbeat.incident import BESIDE, RECOVER, SUSPENDED, Arm, Change, Close, Incident, Open
 from heartbeat.ledger import AlreadyOpenError, Ledger, LedgerError, Recipients
 from heartbeat.manual import ManualHold, held
 from heartbeat.observation import (
@@ -84,9 +84,10 @@ class Guests:
         self._postponed: dict[tuple[str, type], tuple[float, str, Observation]] = {}
         # What an earlier life of ours knew of guests that have not been seen in this one yet.
         self._armed = ledger.armed()
-        self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in DISCREPANCIES}
+        self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in BESIDE}
         self._census = Census(self._incidents.values())
         self.discrepancies = Discrepancies(ledger, wall, recipients, opened, closed, self.watches)
+        self.diagnoses = Diagnoses(ledger, wall, recipients, opened, closed, self.watches)
 
     def inventory(self, found: Mapping[str, Observation], now: float, fitness: Fitness, timing: Timing) -> None:
         """A complete list of libvirt's: whatever is not in it is gone."""
@@ -250,8 +251,8 @@ class Guests:
         return self._with_incident(SUSPENDED)
 
     def _with_incident(self, action: str) -> list[str]:
-        found, missed = self._census.with_incident(action), self.discrepancies.of(action)
-        return sorted({*found, *missed}) if missed else found
+        found, beside = self._census.with_incident(action), self.discrepancies.of(action) + self.diagnoses.of(action)
+        return sorted({*found, *beside}) if beside else found
 
     def reconsider(self, uuids: Iterable[str], now: float, fitness: Fitness, timing: Timing) -> list[str]:
         """Choose their terms anew, since the settings or Nova's word are not what they were. Whose have changed."""

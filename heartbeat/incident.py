@@ -14,6 +14,8 @@ AGENT_SILENT = "agent-silent"
 AGENT_DOWN = "agent-down"
 QEMU_STUCK = "qemu-stuck"
 NEVER_ANSWERED = "never-answered"
+# What a health check says of the application in a guest that answers.
+UNHEALTHY = "unhealthy"
 # Of a guest that is not here, and of one that should not be, as Nova says: no word on how a guest is.
 MISSING = "missing"
 UNEXPECTED = "unexpected"
@@ -35,9 +37,12 @@ ACTIONS = {
     AGENT_DOWN: RECORD,
     QEMU_STUCK: RECORD,
     NEVER_ANSWERED: RECORD,
+    UNHEALTHY: RECOVER,
     MISSING: RECORD,
     UNEXPECTED: RECORD,
 }
+# What is found beside a guest's watch, by other means, and is no state of it: their incidents are not the watch's.
+BESIDE = frozenset({UNHEALTHY, MISSING, UNEXPECTED})
 # What speaks against no guest, whatever an operator sets: never a reason to recover one.
 UNPROVEN = frozenset({AGENT_SILENT, AGENT_DOWN, QEMU_STUCK, NEVER_ANSWERED, UNEXPECTED})
 # What libvirt said, in as many words: no silence has to be weighed.
@@ -72,7 +77,8 @@ class Forget(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A verdict has been reached. evidence: one line of JSON, made by us, with no text of the guest's."""
+    """A verdict has been reached. evidence: one line of JSON, made by us; of the guest's text only what an application
+    says of itself, as plain ASCII."""
 
     uuid: str
     name: str

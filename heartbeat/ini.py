@@ -10,12 +10,14 @@ LARGEST = 1 << 20  # bytes; a configuration file is some ten thousand
 
 
 class Entry(NamedTuple):
-    """One assignment. text is without surrounding blanks and without one pair of quotes, as in oslo.config."""
+    """One assignment. text is without surrounding blanks and without one pair of quotes, as in oslo.config; whole has
+    those quotes. In a file that is read strictly a section's own line is an entry, too, whose key is empty."""
 
     section: str
     key: str
     text: str
     line: int
+    whole: str = ""
 
 
 class IniError(ValueError):
@@ -27,7 +29,7 @@ class IniError(ValueError):
 
 
 def read(path: str, tolerant: bool = False) -> list[Entry]:
-    """The assignments of a file, in order, duplicates included.
+    """The assignments of a file, in order, duplicates included; and the lines of its sections, where it is strict.
 
     tolerant: for the files of other programs. Indented lines continue a value, as in oslo.config, and what is no
     assignment is passed over. Otherwise each line stands for itself and anything else is refused.
@@ -55,13 +57,14 @@ def _strict(lines: list[str]) -> list[Entry]:
             section = _section(line)
             if not section:
                 raise IniError(number, "not a section; give [name]")
+            entries.append(Entry(section, "", "", number))
             continue
-        key, text = _assignment(line)
+        key, text, whole = _assignment(line)
         if not key:
             raise IniError(number, "not an assignment; give option = value on one line, or begin a comment with #")
         if not section:
             raise IniError(number, "stands before any section; put [section] above it")
-        entries.append(Entry(section, key, text, number))
+        entries.append(Entry(section, key, text, number, whole))
     return entries
 
 
@@ -79,9 +82,9 @@ def _tolerant(lines: list[str]) -> list[Entry]:
         if line[:1] == "[":
             section = _section(line)
         elif line and line[0] not in "#;":
-            key, text = _assignment(line)
+            key, text, whole = _assignment(line)
             if key and section:
-                entries.append(Entry(section, key, text, number))
+                entries.append(Entry(section, key, text, number, whole))
                 goes_on = True
     return entries
 
@@ -90,15 +93,16 @@ def _section(line: str) -> str:
     return line[1:-1].strip() if line.endswith("]") else ""
 
 
-def _assignment(line: str) -> tuple[str, str]:
-    """The key, empty where there is none, and the text after the first = or :, whichever comes first."""
+def _assignment(line: str) -> tuple[str, str, str]:
+    """The key, empty where there is none, and the text after the first = or :, whichever comes first, without a pair of
+    quotes and with it."""
     ends = [place for place in (line.find("="), line.find(":")) if place >= 0]
     if not ends:
-        return "", ""
-    text = line[min(ends) + 1 :].strip()
+        return "", "", ""
+    whole = text = line[min(ends) + 1 :].strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
-    return line[: min(ends)].strip(), text
+    return line[: min(ends)].strip(), text, whole
 
 
 class _Template(string.Template):

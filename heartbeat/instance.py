@@ -1,7 +1,8 @@
 """What Nova wrote about an instance into its domain's metadata.
 
-Flavor's extra specs and image's properties are in it since Nova 32 (2025.2); the flavor's name always was. Nova has
-changed its namespace before, so elements are known by their local names. All of it may be a tenant's text.
+Flavor's extra specs and image's properties are in it since Nova 32 (2025.2); the flavor's and the server's name always
+were. Nova has changed its namespace before, so elements are known by their local names. All of it may be a tenant's
+text.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ def read(domain: _Element) -> Instance:
     if found is None:
         return NO_INSTANCE
     flavor = _child(found, "flavor")
-    image = _child(found, "image")
+    image, name = _child(found, "image"), _child(found, "name")
     return Instance(
         "" if flavor is None else (flavor.get("name") or "")[:NAME_LIMIT],
         wish(_pairs(_child(flavor, "extraSpecs"), "extraSpec")),
         wish(_pairs(_child(image, "properties"), "property")),
+        "" if name is None else (name.text or "").strip()[:NAME_LIMIT],
     )
 
 

@@ -9,6 +9,7 @@ from heartbeat import expectation
 from heartbeat.discrepancies import Limits
 from heartbeat.expectation import Answer
 from heartbeat.guests import Guests
+from heartbeat.health.definition import Check
 from heartbeat.holds import TASK
 from heartbeat.observation import Tasked
 from heartbeat.policy import Policy
@@ -34,9 +35,12 @@ class Intentions:
         self._reconsider(list(self._guests.watches), now)
         self._tell_tasks(now)
 
-    def heard(self, answer: Answer, now: float) -> None:
-        self._reconsider(self._guests.discrepancies.heard(answer), now)
+    def heard(self, answer: Answer, now: float) -> list[str]:
+        """Of which guests Nova says something that it did not say before."""
+        found = self._guests.discrepancies.heard(answer)
+        self._reconsider(found, now)
         self._tell_tasks(now)
+        return found
 
     def unheard(self, why: str, now: float) -> None:
         self._guests.discrepancies.unheard(why)
@@ -45,6 +49,14 @@ class Intentions:
     def compare(self, now: float, link: str) -> None:
         """Nova's word with libvirt's. link: why libvirt cannot be reached, or ""."""
         self._guests.discrepancies.step(now, self._fitness, self._timing, link)
+
+    def checks(self, uuid: str) -> tuple[Check, ...]:
+        """The health checks of a guest that is here."""
+        watch = self._guests.watches.get(uuid)
+        if watch is None or self._policy is None or self._guests.timing(uuid, self._usual).exempt:
+            return ()
+        server = self._guests.discrepancies.server(uuid)
+        return self._policy.checks_of(watch.guest, server.consent if server else None)
 
     def _timing(self, uuid: str) -> Timing:
         if uuid in self._guests.watches or self._policy is None:

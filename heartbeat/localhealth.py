@@ -93,6 +93,42 @@ def unfit(health: Health, limit: int) -> str:
     return f"{health.why or 'this host was unwell'} ({health.points} points of {MOST})" if health.points > limit else ""
 
 
+class Crowd(NamedTuple):
+    """Too many guests at once: how many, of how many. spread: seconds between the first and the last beginning; None:
+    they are what is left of such a crowd."""
+
+    guests: int
+    watched: int
+    spread: float | None
+
+
+def crowd(
+    suspected: Mapping[str, float],
+    watched: int,
+    now: float,
+    share_percent: float,
+    number: int,
+    window: float,
+    was: bool,
+) -> Crowd | None:
+    """Whether so many guests are suspect that what they have in common is to blame.
+
+    suspected: since when (monotonic seconds) each guest that is suspect at present has been so. watched: how many could
+    be. It takes more than `number` of them, and more than `share_percent`, that began within `window` seconds; then it
+    lasts until fewer than half as many are suspect, whenever they began.
+    """
+    needed = least(watched, share_percent, number)
+    if was and 2 * len(suspected) >= needed:
+        return Crowd(len(suspected), watched, None)
+    count, spread = _together(sorted(since for since in suspected.values() if since <= now), window)
+    return Crowd(count, watched, spread) if count >= needed else None
+
+
+def least(watched: int, share_percent: float, number: int) -> int:
+    """How many it takes."""
+    return max(number, math.floor(share_percent * watched / 100)) + 1
+
+
 def tripped(
     suspected: Mapping[str, float],
     watched: int,
@@ -102,23 +138,17 @@ def tripped(
     window: float,
     was_tripped: bool,
 ) -> str:
-    """Why the silence of so many guests is held against the host instead of them, or "".
-
-    suspected: since when (monotonic seconds) each guest that is not heard of at present has been silent. watched: how
-    many guests we would miss. It takes more than `number` of them, and more than `share_percent`, that began within
-    `window` seconds; then it lasts until fewer than half as many are suspect, whenever they began.
-    """
-    needed = max(number, math.floor(share_percent * watched / 100)) + 1
-    if was_tripped and 2 * len(suspected) >= needed:
-        return f"{len(suspected)} of {watched} guests are still silent of those that fell silent together"
-    began = sorted(since for since in suspected.values() if since <= now)
-    count, spread = _together(began, window)
-    if count < needed:
+    """Why the silence of so many guests is held against the host instead of them, or "". suspected: since when each
+    guest that is not heard of at present has been silent. watched: how many guests we would miss. See crowd."""
+    found = crowd(suspected, watched, now, share_percent, number, window, was_tripped)
+    if found is None:
         return ""
-    seconds = max(math.ceil(spread), 1)
+    if found.spread is None:
+        return f"{found.guests} of {watched} guests are still silent of those that fell silent together"
+    seconds = max(math.ceil(found.spread), 1)
     return (
-        f"{count} of {watched} guests fell silent within {seconds} s: a fault of the host, its storage or libvirt is"
-        " likelier than one of theirs"
+        f"{found.guests} of {watched} guests fell silent within {seconds} s: a fault of the host, its storage or"
+        " libvirt is likelier than one of theirs"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Union
 
 from heartbeat.expectation import Answer
+from heartbeat.health.replies import Reply
 from heartbeat.observation import Observation
 
 
@@ -13,6 +14,15 @@ class About(NamedTuple):
 
     uuid: str
     observation: Observation
+
+
+class Replied(NamedTuple):
+    """What has come of a command to a guest's agent. No observation: it bears on no verdict but of the check that it
+    was given for. token: its giver's."""
+
+    uuid: str
+    token: int
+    reply: Reply
 
 
 class Inventory(NamedTuple):
@@ -43,4 +53,4 @@ class Unheard(NamedTuple):
     why: str
 
 
-Message = Union[About, Inventory, LinkUp, LinkDown, Heard, Unheard]
+Message = Union[About, Replied, Inventory, LinkUp, LinkDown, Heard, Unheard]

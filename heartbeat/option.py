@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
@@ -9,6 +10,14 @@ from typing import Union
 from heartbeat import plugins
 
 Value = Union[str, int, float, bool, "tuple[str, ...]"]
+
+# Of Unix, or of Windows: which of them a guest is nobody says here.
+ABSOLUTE = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
+# Characters: thirty-two of them with all else still pass through the control socket at once.
+LONGEST_COMMAND = 2048
+# What a shell, and shlex, take as it stands; and words that mean something to a shell only.
+QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""")
+SHELL = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>&1", "2>/dev/null", ">/dev/null"})
 
 
 class BadValue(ValueError):
@@ -24,7 +33,8 @@ class Option:
     """One option.
 
     kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated), backends (such a
-    list, of ours and of those that others have installed) or path (absolute).
+    list, of ours and of those that others have installed), path (absolute), guest-path (absolute, in a guest of
+    whatever system) or command (a program in a guest and its arguments, split into words as a shell would).
     low, high: inclusive bounds of a number. choices: permitted words of a choice or a list.
     parameter: its name as an OCF parameter, or "" where it belongs in the file only.
     secret: never printed by anything.
@@ -57,7 +67,7 @@ class Option:
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, tuple):
-            return ", ".join(value)
+            return _joined(value) if self.kind == "command" else ", ".join(value)
         return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -113,6 +123,7 @@ def _list(option: Option, text: str) -> tuple[str, ...]:
     for word in words:
         if option.choices and word not in option.choices:
             raise BadValue(option, word, f"unknown; give a comma separated list of: {', '.join(option.choices)}")
+        _string(option, word)
     return words
 
 
@@ -129,6 +140,44 @@ def _path(option: Option, text: str) -> str:
     if text and not text.startswith("/"):
         raise BadValue(option, text, "give an absolute path")
     return _string(option, text)
+
+
+def _guest_path(option: Option, text: str) -> str:
+    if not ABSOLUTE.match(text):
+        raise BadValue(option, text, "give an absolute path in the guest, such as /run/app/health or C:/app/health")
+    if len(text) > LONGEST_COMMAND:
+        raise BadValue(option, text, f"longer than {LONGEST_COMMAND} characters")
+    return _string(option, text)
+
+
+def _command(option: Option, text: str) -> tuple[str, ...]:
+    import shlex
+
+    _string(option, text)
+    if len(text) > LONGEST_COMMAND:
+        raise BadValue(option, text, f"longer than {LONGEST_COMMAND} characters; put it into a script in the guest")
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        why = f"{str(error).lower()}; blanks separate words, quotes keep one together, a backslash escapes"
+        raise BadValue(option, text, why) from None
+    if not words or not ABSOLUTE.match(words[0]):
+        raise BadValue(option, text, "give the absolute path of a program in the guest, and its arguments")
+    if len(words) == 1 and text[0] in "\"'" and words[0].startswith("/") and " " in words[0]:
+        raise BadValue(option, text, "quotes around it all make one word of it; leave them out")
+    for word in QUOTED.sub("-", text).split():
+        if word in SHELL:
+            why = f"no shell reads it, so {word} would be an argument; put the command into a script in the guest"
+            raise BadValue(option, text, why)
+    return words
+
+
+def _joined(words: tuple[str, ...]) -> str:
+    """A command as it would stand in the file, where it must not look like one that is quoted as a whole."""
+    import shlex
+
+    text = shlex.join(words)
+    return f"/'{text[2:]}" if text.startswith("'/") else text
 
 
 def _string(option: Option, text: str) -> str:
@@ -154,4 +203,6 @@ _PARSERS: dict[str, Callable[[Option, str], Value]] = {
     "backends": _backends,
     "path": _path,
     "hostname": _hostname,
+    "guest-path": _guest_path,
+    "command": _command,
 }

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Union
 
-from heartbeat.incident import MISSING, UNEXPECTED
+from heartbeat.incident import MISSING, UNEXPECTED, UNHEALTHY
 
 RECOVERED = "recovered"  # another incarnation has answered, or Masakari says so of a guest that is elsewhere
 ANSWERED = "answered again"  # the same one has, by itself
@@ -152,7 +152,10 @@ def _outcome(it: Followed, here: bool | None, now: float, overdue: float) -> tup
     status, deed, said = it.word
     if it.answered and it.answered != it.incarnation:
         return RECOVERED, "it was started anew and answers"
-    if it.answered or (it.closed and not it.newer and it.armed == it.incarnation):
+    over = it.closed and not it.newer and it.armed == it.incarnation
+    if it.verdict == UNHEALTHY and over:
+        return ANSWERED, "it is unhealthy no longer, and was not started anew"
+    if it.verdict != UNHEALTHY and (over or it.answered):
         return ANSWERED, "it answers again, and was not started anew"
     if status == FINISHED and deed == CONFIRMED and here is False and now >= it.changed + SETTLED:
         return RECOVERED, "Masakari says that it is active; it is not on this node any more"

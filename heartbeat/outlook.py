@@ -4,7 +4,7 @@ clock."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from heartbeat.alarm import NEVER
 from heartbeat.budget import Budget
@@ -31,6 +31,9 @@ from heartbeat.watch import (
     stalled_at,
 )
 
+if TYPE_CHECKING:
+    from heartbeat.health.account import Account
+
 
 class Case(NamedTuple):
     """All that bears on one guest at the monotonic time `now`.
@@ -38,7 +41,7 @@ class Case(NamedTuple):
     date: monotonic seconds as UTC in ISO 8601. asked_at: when it is asked next, NEVER if it is not.
     manual: the holds by hand that concern it. used: the recoveries it has had within
     the budget's window. fates: of the open incident's reports. timing, terms: this guest's. nova: its word, for people.
-    recovery: how it stands with the last one that was asked for, "" if that is over.
+    recovery: how it stands with the last one that was asked for, "" if that is over. health: by its checks.
     """
 
     watch: Watch
@@ -54,6 +57,7 @@ class Case(NamedTuple):
     terms: Terms | None = None
     nova: str = ""
     recovery: str = ""
+    health: Account | None = None
 
 
 def rule(case: Case) -> str:

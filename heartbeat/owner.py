@@ -16,11 +16,12 @@ from heartbeat.discrepancies import Limits as NovaLimits
 from heartbeat.expectation import Question
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
+from heartbeat.health.ward import Ward
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
-from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER, UNHEALTHY
 from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
-from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Unheard
+from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Replied, Unheard
 from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation, Reviewed, Unrecovered
 from heartbeat.patience import answer_limit
 from heartbeat.policy import Policy
@@ -104,6 +105,11 @@ class Owner:
         self.link_since = clock()
         self.progress = clock()
         self.intentions = Intentions(self.guests, self._plan, self.fitness_of, timing)
+        self.ward = Ward(
+            self.guests, self.schedule, self.hypervisor.command, self.fitness_of, self._timing, self._ask_again, wall
+        )
+        self.ward.checks = self.intentions.checks
+        self.ward.diagnoses.breaker.limits = lambda: self.condition.limits
 
     @property
     def fitness(self) -> Fitness:
@@ -127,8 +133,8 @@ class Owner:
         return self.guests.discrepancies.question(self._clock())
 
     def fitness_of(self, uuid: str) -> Fitness:
-        """Whether this guest can be judged and recovered now. In the loop only."""
-        return self.guests.fitness_of(uuid, self.fitness)
+        """Whether this guest can be judged and recovered now; with "", any guest of this node. In the loop only."""
+        return self.guests.fitness_of(uuid, self.fitness) if uuid else self.fitness
 
     def call(self, function: Callable[[], Any], timeout: float = 5.0) -> Any:
         """From another thread: the function's result, computed in the loop. Raises TimeoutError, or what it raises."""
@@ -147,14 +153,17 @@ class Owner:
         def answer() -> str:
             if self.guests.awaited(incident):
                 return "not-now"
-            watch, differences = self.guests.holding(incident), self.guests.discrepancies
-            found = watch.incident if watch else differences.holding(incident)
+            watch, differences, now = self.guests.holding(incident), self.guests.discrepancies, self._clock()
+            beside = differences.holding(incident) or self.ward.diagnoses.holding(incident)
+            found = watch.incident if watch else beside
             if found is None:
                 return "gone"
             fitness = self.fitness_of(found.uuid)
             fitness = fitness if acts else fitness._replace(held="")
-            word = stands(watch, incident, fitness) if watch else differences.stands(found, self._clock(), fitness)
-            now = self._clock()
+            if found.verdict == UNHEALTHY:
+                word = self.ward.stands(found, now, fitness, acts)
+            else:
+                word = stands(watch, incident, fitness) if watch else differences.stands(found, now, fitness)
             if acts and word == "stands" and watch and stale(watch, now):
                 self.guests.observe(found.uuid, Reviewed(), now, self.fitness, self.timing)
                 return "not-now"
@@ -170,8 +179,15 @@ class Owner:
 
     def again(self, uuid: str, incident: int, why: str) -> None:
         """From the follower: the recovery because of this incident came to nothing."""
-        seen = Unrecovered(incident, why)
-        self.call(lambda: self.guests.observe(uuid, seen, self._clock(), self.fitness, self.timing))
+
+        def tell() -> None:
+            now, ours = self._clock(), self.ward.diagnoses.holding(incident)
+            if ours:
+                self.ward.diagnoses.unrecovered(ours, why, now)
+            else:
+                self.guests.observe(uuid, Unrecovered(incident, why), now, self.fitness, self.timing)
+
+        self.call(tell)
 
     def _crowded(self, incident: int) -> bool:
         """Whether so many recoveries of this node are under way that a further one has to wait."""
@@ -193,8 +209,8 @@ class Owner:
         self.hypervisor.start()
         turned = self._clock()
         while True:
-            due = min(self.guests.next_at(), self.schedule.next_at(), turned + TURN)
-            self._eager = self.schedule.full
+            due = min(self.guests.next_at(), self.schedule.next_at(), self.ward.rounds.next_at(), turned + TURN)
+            self._eager = self.schedule.full or self.ward.rounds.waiting
             messages = self._take(max(due - self._clock(), 0.0))
             self._late = max(self._late, self._clock() - max(due, self.progress))
             self._look_at_ourselves()
@@ -207,12 +223,14 @@ class Owner:
                 for uuid in self.guests.wake(now, self.fitness, self.timing):
                     self._plan(uuid, now)
             self._put_questions(now)
+            self.ward.rounds.step(now)
             self.progress = now
             if now >= turned + TURN:
                 turned = now // TURN * TURN  # with the questions, which are put then: one waking, not two
                 self.hypervisor.expire()
                 self._look_at_the_node(now)
                 self.intentions.compare(now, self.link)
+                self.ward.step(now)
                 every_turn()
             self._reporting.show(self.guests, self.link, self.condition, self.held)
 
@@ -226,6 +244,7 @@ class Owner:
         """See Intentions. In the loop, or before it runs."""
         self.timing, self.schedule.interval = policy.timing, policy.timing.interval
         self.intentions.govern(policy, nova, self._clock())
+        self.ward.govern(policy.checks, self._clock())
 
     def _look_at_ourselves(self) -> None:
         """If we, or the whole host, did not run for a while, what guests did meanwhile counts against nobody."""
@@ -235,6 +254,7 @@ class Owner:
         if late > TURN + LATE:
             log.warning("this loop was held up for %.1f s; what guests did meanwhile counts against nobody", late)
             self.guests.all(Gap("we were held up ourselves", False), now, self.fitness, self.timing)
+            self.ward.rounds.doubt("we were held up ourselves")
         elif abs(step) > SET:
             log.warning("the wall clock was set by %+.1f s: no balloon's age counts until its guest has answered", step)
             self.guests.all(ClockSet(), now, self.fitness, self.timing)
@@ -269,6 +289,10 @@ class Owner:
             self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
             self.guests.discrepancies.attendance.observe(message.uuid, message.observation)
             self._plan(message.uuid, now)
+            if not isinstance(message.observation, Answered):
+                self.ward.observe(message.uuid, message.observation, now)
+        elif isinstance(message, Replied):
+            self.ward.rounds.replied(message.uuid, message.token, message.reply, now)
         elif isinstance(message, Inventory):
             self._linked("", now)
             known = set(self.guests.watches)
@@ -276,10 +300,11 @@ class Owner:
             self.guests.discrepancies.inventory(message.guests, now)
             for uuid in known | message.guests.keys():
                 self._plan(uuid, now)
+            self.ward.inventory(message.guests, now)
         elif isinstance(message, LinkDown):
             self._linked(message.why, now)
         elif isinstance(message, Heard):
-            self.intentions.heard(message.answer, now)
+            self.ward.reconsider(self.intentions.heard(message.answer, now), now)
         elif isinstance(message, Unheard):
             self.intentions.unheard(message.why, now)
         elif isinstance(message, Call):
@@ -320,6 +345,14 @@ class Owner:
             most = self.guests.timing(uuid, self.timing).timeout
             limit = answer_limit(watch.answers, watch.silences > 0, most, self.fitness.stretch)
             self.hypervisor.ask(uuid, now, limit)
+
+    def _timing(self, uuid: str) -> Timing:
+        return self.guests.timing(uuid, self.timing)
+
+    def _ask_again(self, uuid: str) -> None:
+        """A guest has left another call than a question unanswered: if it hangs, that is to be known soon."""
+        if uuid in self.schedule and uuid in self.guests.watches:
+            self._ask_soon(uuid)
 
     def _ask_soon(self, uuid: str) -> None:
         self.schedule.soon(uuid, self._clock(), self.guests.watches[uuid].silences > 0)

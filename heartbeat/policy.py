@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from heartbeat.budget import Budget
 from heartbeat.condition import Limits
 from heartbeat.happenings import EVENTS, Happening
+from heartbeat.health.audience import checks_of
+from heartbeat.health.definition import Check
 from heartbeat.incident import CAREFUL
 from heartbeat.settings import PRESETS, VERDICTS
 from heartbeat.terms import Consent, Instance, Rules, Terms, terms
@@ -15,6 +17,7 @@ from heartbeat.watch import Timing
 
 if TYPE_CHECKING:
     from heartbeat.configuration import Configuration
+    from heartbeat.guest import Guest
 
 _TIMES = ("interval", "timeout", "silence", "agent_down", "io_error", "boot", "grace")
 
@@ -22,7 +25,8 @@ _TIMES = ("interval", "timeout", "silence", "agent_down", "io_error", "boot", "g
 class Policy:
     """What the configuration decides about guests. Never changed: a reload makes a new one.
 
-    timing: of a guest whose flavor, image and metadata say nothing, where none has to opt in.
+    timing: of a guest whose flavor, image and metadata say nothing, where none has to opt in. checks: all that are
+    defined.
     """
 
     def __init__(self, config: Configuration) -> None:
@@ -33,7 +37,9 @@ class Policy:
             sensitivity=config.text("watch.sensitivity"),
             action=config.text("watch.action"),
             api=bool(config["nova.enabled"]),
+            checks=frozenset(check.name for check in config.checks),
         )
+        self.checks = config.checks
         # Few guests differ from each other in their terms, so nearly all of them share what these say.
         self._timings: dict[tuple[str, str, str], Timing] = {}
         self.timing = self._timing(Terms("", self.rules.sensitivity, self.rules.action))
@@ -42,6 +48,10 @@ class Policy:
         """The terms of one guest. See heartbeat.terms for the arguments."""
         found = terms(instance, consent, self.rules, before)
         return found, self._timing(found)
+
+    def checks_of(self, guest: Guest, consent: Consent | None = None) -> tuple[Check, ...]:
+        """The health checks of one guest. consent: what Nova's API says of it, None as long as it says nothing."""
+        return checks_of(self.checks, guest.name, guest.instance, consent)
 
     def _timing(self, it: Terms) -> Timing:
         key = (it.exempt, it.sensitivity, it.action)

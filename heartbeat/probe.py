@@ -7,6 +7,7 @@ log as guest-ping does, and an answer with our number is fresh. guest-sync-delim
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ FROM_NONE, FROM_RPC, FROM_QEMU = 0, 7, 10
 
 # libvirt waits this long for its own synchronisation after a first silence, whatever timeout we ask for.
 SYNC_WAIT = 5.0
+
+# Characters of a command's reply; the longest that is of use, a list of file systems, has some thousands.
+REPLY_LIMIT = 1 << 20
 
 
 class Answer(Enum):
@@ -49,6 +53,31 @@ class Failure(NamedTuple):
 
 def question(number: int) -> str:
     return json.dumps({"execute": "guest-sync", "arguments": {"id": number}})
+
+
+def request(execute: str, arguments: Mapping[str, object]) -> str:
+    """A command of the agent's, as it is sent."""
+    return json.dumps({"execute": execute, "arguments": arguments} if arguments else {"execute": execute})
+
+
+def read_value(reply: object) -> tuple[Answer, object]:
+    """What an agent returned, or that nobody can read it."""
+    if not isinstance(reply, str) or len(reply) > REPLY_LIMIT:
+        return Answer.GARBLED, None
+    try:
+        message = json.loads(reply, parse_int=_integer, parse_constant=_integer)
+    except (ValueError, RecursionError):
+        return Answer.GARBLED, None
+    if not isinstance(message, dict) or "return" not in message:
+        return Answer.GARBLED, None
+    return Answer.ALIVE, message["return"]
+
+
+def _integer(text: str) -> int:
+    """No agent has longer ones; Python takes minutes for one of a million digits. Raises ValueError."""
+    if len(text) > 20:
+        raise ValueError
+    return int(text)
 
 
 def read_reply(reply: object, number: int) -> Answer:

@@ -46,7 +46,7 @@ class Reporting:
         self._follower: Follower | None = None
         self._asker: Sender | None = None
         self._seen: tuple[object, ...] = ()
-        self._shown: tuple[str, Sequence[str], bool] = ("starting", (), False)
+        self._shown: tuple[str, Sequence[str], bool, int] = ("starting", (), False, 0)
 
     @property
     def names(self) -> Sequence[str]:
@@ -94,7 +94,8 @@ class Reporting:
         failed, suspended, lost, nova = guests.failed(), guests.suspended(), self.lost, guests.discrepancies.trouble
         troubles = [(name, courier.trouble) for name, (courier, _) in self._couriers.items()]
         # In nearly every turn of the loop all is as it was.
-        conditions = (condition.trouble, condition.breaker)
+        unhealthy, crowd = guests.diagnoses.unhealthy, guests.diagnoses.breaker.trouble
+        conditions = (condition.trouble, condition.breaker, unhealthy, crowd)
         seen = (guests.trouble, failed, suspended, lost, link, conditions, held, nova, troubles)
         if seen == self._seen:
             return
@@ -106,13 +107,14 @@ class Reporting:
             "" if link else condition.trouble,
             f"held: {held}" if held else "",
             f"nova: {nova}" if nova else "",
+            f"checks: {crowd}" if crowd else "",
             "failed" if failed else "",
             f"{len(suspended)} suspended, needs a human" if suspended else "",
             f"{len(lost)} not recovered, needs a human" if lost else "",
             *(f"{name}: {trouble}" for name, trouble in troubles if trouble),
         ]
         state = "; ".join(reason for reason in reasons if reason) or "ok"
-        now = (state, failed, bool(condition.breaker))
+        now = (state, failed, bool(condition.breaker), len(unhealthy))
         if now != self._shown:
             self._shown = now
             attributes = self._attributes
@@ -141,9 +143,9 @@ class Reporting:
             self._follower.stop()
 
     def _values(self) -> Mapping[str, str]:
-        state, failed, tripped = self._shown
+        state, failed, tripped, unhealthy = self._shown
         health = (RED if tripped else GREEN) if self._config["breaker.health"] else None
-        return summary(state, failed, health)
+        return summary(state, failed, unhealthy, health)
 
     def _begin(self) -> None:
         wanted, parties = self.names, connections.parties(self._config)

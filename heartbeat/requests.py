@@ -1,4 +1,4 @@
-"""What operators ask over the control socket: status, why, incidents, and holds by hand.
+"""What operators ask over the control socket: status, why, incidents, probes, and holds by hand.
 
 Each request runs in a thread of its own; what belongs to the owner loop is fetched there, in one call.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,6 +15,8 @@ from uuid import UUID
 from heartbeat import __version__, status
 from heartbeat.budget import Budget
 from heartbeat.control import Handler, Refused
+from heartbeat.health.account import Account
+from heartbeat.health.byhand import probing
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ALL, ManualHold, concerning
 from heartbeat.outcome import told
@@ -63,7 +65,7 @@ def handlers(owner: Owner, ledger: Ledger, reporting: Reporting, node: Node) -> 
     """The handlers of these requests, by the word in `do`."""
     desk = Desk(owner, ledger, reporting, node)
     words = {"status": desk.status, "why": desk.why, "incidents": desk.incidents, "hold": desk.hold,
-             "release": desk.release}  # fmt: skip
+             "release": desk.release, "probe": probing(owner, desk.guest)}  # fmt: skip
     return {word: _candid(handler) for word, handler in words.items()}
 
 
@@ -77,11 +79,13 @@ class Desk:
         owner, now = self._owner, self._node.wall()
         date, link, differences = _dates(now), owner.link, owner.guests.discrepancies
 
-        def look() -> tuple[dict[str, Watch], Fitness, Sequence[int]]:
-            watches = dict(owner.guests.watches)
-            return watches, self._node.fitness(""), status.incidents(watches, differences)
+        def look() -> tuple[dict[str, Watch], Fitness, Sequence[int], dict[str, Account]]:
+            watches, ill = dict(owner.guests.watches), owner.guests.diagnoses
+            health = {uuid: owner.ward.account(uuid) for uuid in {*ill.patients, *ill.incidents}}
+            open_now = status.incidents(watches, differences.incidents, ill.incidents)
+            return watches, self._node.fitness(""), open_now, health
 
-        watches, fitness, incidents = owner.call(look)
+        watches, fitness, incidents, health = owner.call(look)
         deliveries, recoveries = self._ledger.deliveries(incidents), self._recoveries()
         return {
             "state": self._reporting.state,
@@ -93,7 +97,8 @@ class Desk:
             "fitness": {"able": fitness.able, "why": fitness.why, "stretch": fitness.stretch},
             "holds": [hold._asdict() for hold in self._ledger.holds(now)],
             "nova": owner.call(lambda: status.nova(differences, deliveries, date)),
-            "guests": status.guests(watches, deliveries, recoveries, date),
+            "guests": status.guests(watches, deliveries, recoveries, date, health),
+            "checks": {"held": owner.guests.diagnoses.breaker.trouble or None},
             "lost": list(self._reporting.lost),
         }
 
@@ -104,16 +109,16 @@ class Desk:
     def why(self, request: dict[str, Any]) -> dict[str, Any]:
         """{"uuid": a guest's uuid, the beginning of one, or its name}"""
         owner, now = self._owner, self._node.wall()
-        word = _text(request, "uuid")
-        uuid = self._find(word, [])
+        uuid = self.guest(request)
 
-        def look() -> tuple[Watch | None, float, Fitness, float, Standing]:
+        def look() -> tuple[Watch | None, float, Fitness, float, Standing, Account]:
             due, moment, guests = owner.schedule.due(uuid), time.monotonic(), owner.guests
             terms, word = guests.choices.terms(uuid), guests.discrepancies.word(uuid, moment)
             standing = Standing(guests.timing(uuid, owner.timing), terms, word)
-            return guests.watches.get(uuid), moment, self._node.fitness(uuid), due, standing
+            health = owner.ward.account(uuid)
+            return guests.watches.get(uuid), moment, self._node.fitness(uuid), due, standing, health
 
-        watch, moment, fitness, due, standing = owner.call(look)
+        watch, moment, fitness, due, standing, health = owner.call(look)
         if watch is None:
             nova = f" (Nova: {standing.word})" if standing.word else ""
             past = f"masakari-qga incidents --guest {uuid} lists its past"
@@ -122,10 +127,16 @@ class Desk:
         manual = concerning(self._ledger.holds(now), uuid, now)
         fates = self._ledger.fates(watch.incident.id) if watch.incident else ()
         used = self._ledger.recoveries(uuid, budget.since(now))
+        if health.incident:
+            health = health._replace(fates=self._ledger.fates(health.incident.id))
         return explain(
             Case(watch, moment, _dates(now, moment), standing.timing, fitness, due, manual, budget, used, fates,
-                 standing.terms, standing.word, self._recoveries().get(uuid, ""))
+                 standing.terms, standing.word, self._recoveries().get(uuid, ""), health)
         )
+
+    def guest(self, request: Mapping[str, Any]) -> str:
+        """The uuid of the guest that a request is about."""
+        return self._find(_text(request, "uuid"), [])
 
     def incidents(self, request: dict[str, Any]) -> dict[str, Any]:
         """{"limit": number, "uuid": None, or a guest as for `why`, here or not}"""
@@ -206,7 +217,7 @@ def _candid(handler: Handler) -> Handler:
     return answer
 
 
-def _text(request: dict[str, Any], name: str) -> str:
+def _text(request: Mapping[str, Any], name: str) -> str:
     value = request.get(name)
     if not isinstance(value, str) or len(value) > 1000:
         raise Refused(f"{name} is to be a text of at most 1000 characters")

@@ -21,8 +21,10 @@ class Schedule:
     that may answer, though not for ever, and never takes all slots, so that whoever hangs next is noticed as soon as
     the first.
 
-    interval: seconds between two questions to one guest. slots: questions that may be out at a time. again: how many of
-    them to guests that were silent before.
+    A call of another kind takes a slot as well, and only what no question wants: see `call`.
+
+    interval: seconds between two questions to one guest. slots: questions and calls that may be out at a time. again:
+    how many of them may be calls, or questions to guests that were silent before: all that may keep a slot for long.
     """
 
     def __init__(self, interval: float, slots: int, again: int) -> None:
@@ -30,10 +32,12 @@ class Schedule:
         self._waiting, self._waiting_again = Alarms(), Alarms()
         self._silent: set[str] = set()  # the last question that returned was not answered
         self._asked: dict[str, str] = {}  # question out -> what follows when it returns: usual, soon or leave
+        self._called: dict[str, float] = {}  # call out -> when the guest is to be asked; NEVER: it is not
         self._paces: dict[str, float] = {}  # of guests whose interval is not the usual one
 
     def __contains__(self, uuid: str) -> bool:
-        return uuid in self._queue(uuid) or self._asked.get(uuid, LEAVE) != LEAVE
+        waits = uuid in self._queue(uuid) or self._called.get(uuid, NEVER) != NEVER
+        return waits or self._asked.get(uuid, LEAVE) != LEAVE
 
     def pace(self, uuid: str, interval: float) -> None:
         """Seconds between two questions to this guest, from the next one on."""
@@ -47,6 +51,9 @@ class Schedule:
         if uuid in self._asked:
             if self._asked[uuid] == LEAVE:
                 self._asked[uuid] = USUAL
+        elif uuid in self._called:
+            if self._called[uuid] == NEVER:
+                self._called[uuid] = now + self._until_place(uuid, now)
         elif uuid not in self._queue(uuid):
             self._queue(uuid).set(uuid, now + self._until_place(uuid, now))
 
@@ -54,8 +61,11 @@ class Schedule:
         """Ask this guest next; if it is being asked, once more when that returns. silent: it was, and may be still."""
         if uuid in self._asked:
             self._asked[uuid] = SOON
+            return
+        self._mark(uuid, silent)
+        if uuid in self._called:
+            self._called[uuid] = now
         else:
-            self._mark(uuid, silent)
             self._queue(uuid).set(uuid, now)
 
     def remove(self, uuid: str) -> None:
@@ -64,17 +74,21 @@ class Schedule:
         self._paces.pop(uuid, None)
         if uuid in self._asked:
             self._asked[uuid] = LEAVE
-        else:
-            self._silent.discard(uuid)
+            return
+        self._silent.discard(uuid)
+        if uuid in self._called:
+            self._called[uuid] = NEVER
 
     def take(self, now: float) -> str | None:
         """The guest to be asked now, if there is one and a slot is free. Its question is out until `returned`."""
         if self.full:
             return None
         patience = self._waiting_again.next_at() + PATIENCE * self.interval
-        passed_over = patience <= now and self._silent.isdisjoint(self._asked)  # one slot of all is enough for them
+        room = self._room_again()
+        # One slot of all is enough for them.
+        passed_over = room and patience <= now and self._silent.isdisjoint(self._asked)
         uuid = None if passed_over else self._waiting.take(now)
-        if uuid is None and self._room_again():
+        if uuid is None and room:
             uuid = self._waiting_again.take(now)
         if uuid is not None:
             self._asked[uuid] = USUAL
@@ -94,10 +108,34 @@ class Schedule:
             wait = self._until_place(uuid, now) or interval
             self._queue(uuid).set(uuid, now + wait + (rounds - 1) * interval)
 
+    def roomy(self, now: float) -> bool:
+        """Whether there is a slot for a call: one that no question wants now, and none of those that are kept for
+        guests that may answer."""
+        return not self.full and self._room_again() and self.next_at() > now
+
+    def call(self, uuid: str, now: float) -> bool:
+        """Take a slot for a call to this guest until `called`. False: there is none, or something is out to it already.
+        A question to it that falls due meanwhile waits for the call, and is put as soon as that is back."""
+        if uuid in self._asked or uuid in self._called or not self.roomy(now):
+            return False
+        queue = self._queue(uuid)
+        self._called[uuid] = queue.at(uuid)
+        queue.drop(uuid)
+        return True
+
+    def called(self, uuid: str) -> None:
+        """A call has come back."""
+        if uuid in self._called:
+            self._queue(uuid).set(uuid, self._called.pop(uuid))
+
+    def busy(self, uuid: str) -> bool:
+        """Whether a question or a call is out to this guest."""
+        return uuid in self._asked or uuid in self._called
+
     @property
     def full(self) -> bool:
         """Whether every slot is taken."""
-        return len(self._asked) >= self._slots
+        return len(self._asked) + len(self._called) >= self._slots
 
     def next_at(self) -> float:
         """When `take` is worth calling again; NEVER while every slot is taken or nobody waits."""
@@ -108,12 +146,13 @@ class Schedule:
 
     def overdue(self, since: float) -> frozenset[str]:
         """The guests that may answer and should have been asked before `since`, but found no slot."""
-        return self._waiting.before(since)
+        waiting = self._waiting.before(since)
+        return waiting | {uuid for uuid, due in self._called.items() if due < since} if self._called else waiting
 
     def due(self, uuid: str) -> float:
         """When this guest is asked next, if a slot is free then; NEVER while a question to it is out, or if it is not
         asked at all."""
-        return self._queue(uuid).at(uuid)
+        return self._called[uuid] if uuid in self._called else self._queue(uuid).at(uuid)
 
     def _queue(self, uuid: str) -> Alarms:
         return self._waiting_again if uuid in self._silent else self._waiting
@@ -124,7 +163,8 @@ class Schedule:
             self._silent ^= {uuid}
 
     def _room_again(self) -> bool:
-        return sum(uuid in self._silent for uuid in self._asked) < self._again
+        again = sum(uuid in self._silent for uuid in self._asked) if self._silent else 0
+        return again + len(self._called) < self._again
 
     def _until_place(self, uuid: str, now: float) -> float:
         """Seconds until the guest's own place in the interval, the same tick in every round."""

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from heartbeat import happenings, options
 from heartbeat.happenings import ACTIONS
+from heartbeat.health import options as health
 from heartbeat.incident import IGNORE, RECORD, RECOVER, UNPROVEN
 from heartbeat.option import BadValue, Option, Value, plain, printable
 from heartbeat.options import BACKENDS, STATE_DIRECTORY
@@ -22,7 +23,7 @@ CONFIG = "/etc/masakari-qga/masakari-qga.conf"
 RUN_DIRECTORY = "/run/masakari-qga"
 # Node attributes that we set. The agent's stop removes the same ones; names stay within what crm_mon prints in a
 # column.
-ATTRIBUTES = ("qga-state", "qga-failed", "qga-failed-vms")
+ATTRIBUTES = ("qga-state", "qga-failed", "qga-failed-vms", "qga-unhealthy")
 # One more that the agent's stop removes; see breaker.health. Pacemaker takes names that begin so for the node's health.
 HEALTH = "#health-qga"
 
@@ -36,6 +37,7 @@ VERDICTS = (
     ("agent-down", RECORD, "The agent is stopped or has crashed; nothing speaks against the guest."),
     ("qemu-stuck", RECORD, "QEMU itself does not react: a stop through Nova would hang as well. Look at the host."),
     ("never-answered", RECORD, "A guest made for the agent has not answered since it was started."),
+    ("unhealthy", RECOVER, "A health check failed: see [check NAME], whose own action is the most that follows."),
     ("missing", RECORD, "Nova has it active here, and libvirt does not run it. recover: only after a certain failure."),
     ("unexpected", RECORD, "It runs here, and Nova does not know it, has it elsewhere, or shut off."),
 )
@@ -61,6 +63,8 @@ OPTIONS: tuple[Option, ...] = (
 BY_KEY = {option.key: option for option in OPTIONS}
 PARAMETERS = {option.parameter: option for option in OPTIONS if option.parameter}
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
+# Of the sections that the file may have many of, [check NAME].
+CHECK, CHECK_OPTIONS = health.SECTION, health.OPTIONS
 
 _PRESET_KEYS = (
     *("watch.interval", "watch.timeout", "watch.silence", "watch.agent_down", "watch.io_error", "watch.boot"),
@@ -85,6 +89,7 @@ ABOUT = {
     " and logged, nobody acts) or ignore.",
     "events": "What each of libvirt's events causes: recover, record or ignore. An event never causes more than its"
     " verdict in [verdicts].",
+    CHECK: health.ABOUT,
 }
 
 
@@ -100,7 +105,20 @@ def example() -> str:
                 lines += [*_comment(option.reason), f"#{option.name} = {option.text(option.default)}".rstrip()]
                 lines += [""] * (section not in ABOUT)
         lines += [""] * (section in ABOUT)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_samples()])
+
+
+def _samples() -> list[str]:
+    """A health check of each kind, with the reason of each option where it first stands."""
+    lines, seen = [*_comment(f"{ABOUT[CHECK]} None is defined by default; what follows are samples."), ""], set()
+    for name, texts in health.SAMPLES:
+        lines.append(f"#[{CHECK} {name}]")
+        for option, text in texts.items():
+            lines += [] if option in seen else _comment(health.BY_NAME[option].reason)
+            lines.append(f"#{option} = {text}")
+            seen.add(option)
+        lines.append("")
+    return lines
 
 
 def _comment(text: str) -> list[str]:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from heartbeat.discrepancies import Discrepancies
+from heartbeat.health import account
+from heartbeat.health.account import Account
 from heartbeat.incident import Incident
 from heartbeat.watch import Watch
 
 Deliveries = Mapping[int, Mapping[str, str]]
+_NONE = Account()
 
 
 def guests(
@@ -17,10 +20,19 @@ def guests(
     deliveries: Deliveries,
     recoveries: Mapping[str, str],
     date: Callable[[float], str],
+    health: Mapping[str, Account] = {},
 ) -> list[dict[str, Any]]:
     """One entry for each guest. deliveries: by incident. recoveries: how it stands with each that is followed, by uuid.
-    date: monotonic seconds as UTC in ISO 8601."""
-    return [{**_guest(watches[uuid], deliveries, date), "recovery": recoveries.get(uuid)} for uuid in sorted(watches)]
+    date: monotonic seconds as UTC in ISO 8601. health: of guests that have checks, or an incident of one."""
+    return [
+        {
+            **_guest(watches[uuid], deliveries, date),
+            "recovery": recoveries.get(uuid),
+            "checks": account.listed(it.known, date),
+            "unhealthy": it.incident and _incident(it.incident, deliveries),
+        }
+        for uuid, it in ((uuid, health.get(uuid, _NONE)) for uuid in sorted(watches))
+    ]
 
 
 def nova(nova: Discrepancies, deliveries: Deliveries, date: Callable[[float], str]) -> dict[str, Any] | None:
@@ -39,9 +51,10 @@ def nova(nova: Discrepancies, deliveries: Deliveries, date: Callable[[float], st
     }
 
 
-def incidents(watches: Mapping[str, Watch], nova: Discrepancies) -> Sequence[int]:
+def incidents(watches: Mapping[str, Watch], *beside: Mapping[str, Incident]) -> Sequence[int]:
+    """All that are open. beside: by uuid, those that are not of the guests' watches."""
     ours = [watch.incident.id for watch in watches.values() if watch.incident]
-    return ours + [incident.id for incident in nova.incidents.values()]
+    return ours + [incident.id for found in beside for incident in found.values()]
 
 
 def _incident(incident: Incident, deliveries: Deliveries) -> dict[str, Any]:

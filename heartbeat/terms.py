@@ -1,44 +1,56 @@
-"""On which terms a guest is watched: whether at all, how sensitively, and what a verdict may cause. Pure.
+"""On which terms a guest is watched: whether at all, how sensitively, what a verdict may cause, and which health checks
+it asks for. Pure.
 
 Three parties have a say, under the same keys: the flavor, which is the operator's, and the image and the server, which
 may be a tenant's. A flavor may say anything up to what [verdicts] and [events] cause. A tenant may only lower what
-holds without him; where guests must opt in he may do that, too, since that is what he is asked.
+holds without him; where guests must opt in he may do that, too, since that is what he is asked. A health check is the
+operator's: a tenant may ask for one that is defined, or want none at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from heartbeat.health.options import NAME, NONE
 from heartbeat.incident import CAREFUL
 
 # Flavors spell the first with a colon, as all of their extra specs; image properties cannot.
 KEY, SENSITIVITY, ACTION = "masakari:qga", "masakari:qga_sensitivity", "masakari:qga_action"
+CHECKS = "masakari:qga_checks"
 # The most sensitive first.
 SENSITIVITIES = ("high", "medium", "low")
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
-KEY_LIMIT, VALUE_LIMIT = 64, 16  # characters; what is longer is no word of ours
+# Characters; what is longer is no word of ours, or no list of them: Nova has room for 255.
+KEY_LIMIT, VALUE_LIMIT, LIST_LIMIT = 64, 16, 255
+TOLD = 5  # names of a kind that are told to people
 
 
 class Wish(NamedTuple):
-    """What one party says. None and "": nothing. odd: the keys whose values are no words that we know."""
+    """What one party says. None and "": nothing. odd: the keys whose values are no words that we know.
+
+    checks: the health checks that it asks for, as it calls them: what names of checks look like, whether there are such
+    or not. (): it wants none, whatever others say.
+    """
 
     watched: bool | None = None
     sensitivity: str = ""
     action: str = ""
     odd: tuple[str, ...] = ()
+    checks: tuple[str, ...] | None = None
 
 
 SILENT = Wish()
 
 
 class Instance(NamedTuple):
-    """What Nova wrote into a domain when it made it. flavor: its name."""
+    """What Nova wrote into a domain when it made it. flavor: its name. name: the server's."""
 
     flavor: str = ""
     specs: Wish = SILENT
     properties: Wish = SILENT
+    name: str = ""
 
 
 NO_INSTANCE = Instance()
@@ -56,18 +68,19 @@ class Consent(NamedTuple):
 
 class Rules(NamedTuple):
     """opt_in: only who opts in is watched. flavors: names, or patterns of them, that do. sensitivity, action: of guests
-    whose flavor says nothing. api: whether Nova is asked for metadata."""
+    whose flavor says nothing. api: whether Nova is asked for metadata. checks: the names of those that are defined."""
 
     opt_in: bool = False
     flavors: tuple[str, ...] = ()
     sensitivity: str = "medium"
     action: str = CAREFUL[-1]
     api: bool = False
+    checks: frozenset[str] = frozenset()
 
 
 class Terms(NamedTuple):
     """exempt: why it is not watched, "" if it is. action: the most that a verdict may cause. reasons: who said what,
-    for people; made of our own words only."""
+    for people; made of our own words, and of what looks like a check's name."""
 
     exempt: str
     sensitivity: str
@@ -90,28 +103,55 @@ def wish(pairs: Iterable[tuple[str, str]]) -> Wish:
     for key, value in pairs:
         name = key.lower().replace(":", "_")
         if name in _NAMES:
-            found.setdefault(_NAMES[name], value.strip().lower()[: VALUE_LIMIT + 1])
+            found.setdefault(_NAMES[name], excerpt(key, value).lower())
     if not found:
         return SILENT
     watched, sensitivity, action = truth(found.get(KEY, "")), found.get(SENSITIVITY, ""), found.get(ACTION, "")
-    known = {KEY: watched is not None, SENSITIVITY: sensitivity in SENSITIVITIES, ACTION: action in CAREFUL}
+    checks, clear = _checks(found.get(CHECKS, ""))
+    known = {
+        KEY: watched is not None, SENSITIVITY: sensitivity in SENSITIVITIES, ACTION: action in CAREFUL, CHECKS: clear,
+    }  # fmt: skip
     return Wish(
         watched,
         sensitivity if known[SENSITIVITY] else "",
         action if known[ACTION] else "",
-        tuple(key for key in (KEY, SENSITIVITY, ACTION) if key in found and not known[key]),
+        tuple(key for key in _KEYS if key in found and not known[key]),
+        checks,
     )
 
 
+def excerpt(key: str, value: str) -> str:
+    """As much of the value of a key of ours as is ever looked at: one character more than may be in it."""
+    limit = LIST_LIMIT if _NAMES[key.lower().replace(":", "_")] == CHECKS else VALUE_LIMIT
+    return value.strip()[: limit + 1]
+
+
+def _checks(text: str) -> tuple[tuple[str, ...] | None, bool]:
+    """The names in a list of health checks, None if there are none; and whether all of it could be names."""
+    if len(text) > LIST_LIMIT:  # the last of them may be cut
+        return None, False
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if NONE in words:
+        return (), True
+    names = tuple(word for word in words if NAME.fullmatch(word))
+    return names or None, bool(words) and names == words
+
+
 _NO_RAISE = ", which lowers nothing"
-_NAMES = {key.replace(":", "_"): key for key in (KEY, SENSITIVITY, ACTION)}
+_KEYS = (KEY, SENSITIVITY, ACTION, CHECKS)
+_NAMES = {key.replace(":", "_"): key for key in _KEYS}
+
+
+def flavored(instance: Instance, consent: Consent | None) -> Wish:
+    """What the flavor says: as the domain has it, which Nova may have known better since."""
+    return instance.specs if instance.specs != SILENT or consent is None else consent.specs
 
 
 def terms(instance: Instance, consent: Consent | None, rules: Rules, before: bool = False) -> Terms:
     """consent: None while Nova has not said anything of this server. before: it had opted in when we last knew, in an
     earlier life perhaps."""
     metadata = consent.metadata if consent else SILENT
-    specs = instance.specs if instance.specs != SILENT or consent is None else consent.specs
+    specs = flavored(instance, consent)
     tenants = (("image", instance.properties), ("server's metadata", metadata))
     exempt, reason = _exempt(instance, specs, tenants, consent, rules, before)
     reasons = [reason] if reason else []
@@ -130,8 +170,26 @@ def terms(instance: Instance, consent: Consent | None, rules: Rules, before: boo
             action = said.action if lower else action
             reasons.append(f"its {who} says at most {said.action}{_NO_RAISE * (not lower)}")
     for who, said in (("flavor", specs), *tenants):
+        reasons += [f"its {who} {text}" for text in _asked(said.checks, rules.checks)]
         reasons += [f"its {who} has a value for {key} that is not understood" for key in said.odd]
     return Terms(exempt, sensitivity, action, tuple(reasons))
+
+
+def _asked(checks: tuple[str, ...] | None, defined: frozenset[str]) -> Iterator[str]:
+    """What somebody's word on health checks means here."""
+    if checks is None:
+        return
+    known, unknown = ([name for name in checks if (name in defined) is it] for it in (True, False))
+    if not checks:
+        yield "wants no health checks"
+    if known:
+        yield f"asks for health checks {_listed(known)}"
+    if unknown:
+        yield f"asks for health checks {_listed(unknown)}, which are not understood: not defined here"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:TOLD]) + f" and {len(names) - TOLD} more" * (len(names) > TOLD)
 
 
 def _exempt(

@@ -6,7 +6,7 @@ What it promises, checked after every step:
   fact or on silence; and where silence is the reason, only while we are fit to judge and nothing holds us.
 - `hung` needs the time of silence, a second witness that agrees, and two unanswered questions, or one if that witness
   is the kernel; whatever moves forbids it.
-- Nothing is concluded of a guest that is exempt.
+- Nothing is concluded of a guest that is exempt, and nothing of what is judged beside the watch.
 - A guest has at most one open incident, and the same verdict on the same incarnation opens it only once, and anew only
   where its recovery came to nothing.
 """
@@ -18,7 +18,7 @@ from typing import Any, Callable
 from heartbeat import exemption, lifecycle, suspicion
 from heartbeat.conclusion import Step
 from heartbeat.guest import Guest
-from heartbeat.incident import CERTAIN, HUNG, RECOVER, Close, Incident, Open
+from heartbeat.incident import BESIDE, CERTAIN, HUNG, RECOVER, Close, Incident, Open
 from heartbeat.observation import (
     Answered,
     Asked,
@@ -86,6 +86,8 @@ def check(before: Watch, after: Watch, effects: list[Effect], fitness: Fitness, 
         if timing.exempt:
             raise Broken(f"{opened.verdict} on {opened.uuid}, which is exempt: {timing.exempt}")
         what = f"{opened.verdict} on {opened.uuid}"
+        if opened.verdict in BESIDE:
+            raise Broken(f"{what}, which no watch can see")
         if before.incident and before.incident.id not in closed:
             raise Broken(f"{what} beside incident {before.incident.id}")
         known = before.incident

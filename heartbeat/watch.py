@@ -12,13 +12,12 @@ from heartbeat.holds import Holds
 from heartbeat.incident import (
     ACTIONS,
     AGENT_DOWN,
+    BESIDE,
     CERTAIN,
     HUNG,
     IO_ERROR,
-    MISSING,
     NEVER_ANSWERED,
     RECOVER,
-    UNEXPECTED,
     Incident,
 )
 from heartbeat.patience import Estimate, boot_limit
@@ -33,7 +32,7 @@ STOPPED = "stopped"
 UNMONITORED = "unmonitored"
 UNKNOWN = "unknown"
 EXEMPT = "exempt"
-VERDICTS = frozenset(ACTIONS) - {MISSING, UNEXPECTED}
+VERDICTS = frozenset(ACTIONS) - BESIDE
 
 # A healthy agent answers in milliseconds: a question out for this many seconds is worth a first look at the witnesses.
 SLOW = 1.0

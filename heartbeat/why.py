@@ -8,6 +8,8 @@ from typing import Any
 
 from heartbeat import testimony
 from heartbeat.alarm import NEVER
+from heartbeat.health import account
+from heartbeat.health.account import Account
 from heartbeat.holds import GRACE
 from heartbeat.incident import Incident
 from heartbeat.manual import told
@@ -20,7 +22,7 @@ from heartbeat.watch import Watch
 
 def explain(case: Case) -> dict[str, Any]:
     """Everything as JSON; the same for people in "lines", a text each, with no character that a terminal obeys."""
-    watch, now, fitness = case.watch, case.now, case.fitness
+    watch, now, fitness, health = case.watch, case.now, case.fitness, case.health or Account()
     found: dict[str, Any] = {
         "uuid": watch.guest.uuid,
         "name": watch.guest.name,
@@ -51,7 +53,9 @@ def explain(case: Case) -> dict[str, Any]:
         "fitness": fitness._asdict(),
         "budget": {**case.budget._asdict(), "used": case.used},
         "incident": watch.incident and _incident(watch.incident, case.fates),
-        "next": list(upcoming(case)),
+        "checks": account.listed(health.known, case.date),
+        "unhealthy": health.incident and _incident(health.incident, health.fates),
+        "next": [*upcoming(case), *account.upcoming(health)],
     }
     return {**found, "lines": [f"{heading:10}{text}" for heading, text in _lines(case, found)]}
 
@@ -100,6 +104,8 @@ def _lines(case: Case, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for fate in case.fates:
         error = f": {fate.error}" if fate.error else ""
         yield "report", f"{fate.backend} {fate.status}, {fate.attempts} attempts{error}"
+    if case.health:
+        yield from account.lines(case.health, now)
     if case.recovery:
         yield "recovery", case.recovery
     for text in found["next"] or ["nothing, until something happens"]:

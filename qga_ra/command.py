@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from heartbeat import __version__, settings
-from qga_ra import check, holds, incidents
+from qga_ra import check, holds, incidents, probe
 from qga_ra.enquiry import Failed, ask
 from qga_ra.supervision import ENVIRONMENT, Places
 from qga_ra.terminal import columns, complain, plain, record, records, show
@@ -73,7 +73,9 @@ def header(reply: Mapping[str, Any]) -> list[str]:
     if (stretch := fitness.get("stretch")) not in (None, 1, 1.0):
         lines.append(f"fitness   this host is slow: every time of silence x {plain(stretch)}")
     lines += [f"hold      {holds.line(hold)}" for hold in records(reply.get("holds"))]
-    suspended = [guest for guest in records(reply.get("guests")) if action(guest) == "suspended"]
+    if held := record(reply.get("checks")).get("held"):
+        lines.append(f"attention nobody is recovered because of a health check: {plain(held, 200)}")
+    suspended = [guest for guest in records(reply.get("guests")) if "suspended" in actions(guest)]
     if suspended:
         lines.append(f"attention {len(suspended)} guests were recovered too often and need a human; marked below")
     lost = reply.get("lost")
@@ -88,13 +90,28 @@ def table(reply: Mapping[str, Any]) -> list[str]:
     guests = sorted(records(reply.get("guests")), key=urgency)
     if not guests:
         return ["no guests"]
-    return columns([COLUMNS, *(row(guest) for guest in guests)])
+    rows = [COLUMNS, *(row(guest) for guest in guests)]
+    if any(guest.get("checks") for guest in guests):
+        said = ["CHECKS", *(checks(guest) for guest in guests)]
+        rows = [(*cells[:-1], text, cells[-1]) for cells, text in zip(rows, said)]
+    return columns(rows)
 
 
 def urgency(guest: Mapping[str, Any]) -> tuple[bool, int, str]:
     state = plain(guest.get("state"))
     rank = TROUBLES_FIRST.index(state) if state in TROUBLES_FIRST else len(TROUBLES_FIRST)
-    return not record(guest.get("incident")), rank, plain(guest.get("name"))
+    return not (record(guest.get("incident")) or record(guest.get("unhealthy"))), rank, plain(guest.get("name"))
+
+
+def checks(guest: Mapping[str, Any]) -> str:
+    """How the guest is by its health checks: those that are not healthy by name, the others as a number."""
+    known = records(guest.get("checks"))
+    well = sum(it.get("status") == "healthy" for it in known)
+    others = [it for it in known if it.get("status") != "healthy"]
+    said = [f"{plain(it.get('name'), 32)} {plain(it.get('status'), 16)}" for it in others[:3]]
+    said += [f"+{len(others) - 3}"] if len(others) > 3 else []
+    said += [f"{well} healthy"] if well else []
+    return ", ".join(said) or "-"
 
 
 def row(guest: Mapping[str, Any]) -> tuple[str, ...]:
@@ -105,7 +122,7 @@ def row(guest: Mapping[str, Any]) -> tuple[str, ...]:
         state += " (held)"
     words = [plain(guest.get(name)) for name in ("uuid", "name")]
     times = [plain(guest.get(name)) for name in ("since", "last_answer")]
-    ways = [reported(record(guest.get("incident")))] if guest.get("incident") else []
+    ways = [reported(record(guest[name])) for name in ("incident", "unhealthy") if guest.get(name)]
     ways += [f"recovery: {plain(guest['recovery'])}"] if guest.get("recovery") else []
     return (*words, state, *times, "; ".join(ways) or "-")
 
@@ -120,8 +137,8 @@ def reported(incident: Mapping[str, Any]) -> str:
     return f"{plain(incident.get('verdict'))}, {plain(incident.get('action'))}{human}" + (f": {ways}" if ways else "")
 
 
-def action(guest: Mapping[str, Any]) -> str:
-    return plain(record(guest.get("incident")).get("action"))
+def actions(guest: Mapping[str, Any]) -> list[str]:
+    return [plain(record(guest.get(name)).get("action")) for name in ("incident", "unhealthy")]
 
 
 def because(part: Mapping[str, Any]) -> str:
@@ -141,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(call=why)
     incidents.add(commands)
     holds.add(commands)
+    probe.add(commands)
     check.add(commands)
     text = "every option's value and origin, the resource's parameters apart"
     sub = commands.add_parser("show-config", help=text)
@@ -150,8 +168,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None, places: Places | None = None) -> int:
-    """The exit code: 0, or 1 if the helper cannot be asked or refuses; 2 after a wrong command line. A check has its
-    own."""
+    """The exit code: 0, or 1 if the helper cannot be asked or refuses; 2 after a wrong command line. A check and a
+    probe have their own."""
     options = parser().parse_args(arguments)
     try:
         code: int = options.call(options, places or Places())

@@ -18,10 +18,10 @@ class Failed(Exception):
         self.silent = silent
 
 
-def ask(request: Mapping[str, object], places: Places) -> dict[str, Any]:
-    """The reply. Raises Failed, for people."""
+def ask(request: Mapping[str, object], places: Places, patience: float | None = None) -> dict[str, Any]:
+    """The reply. patience: seconds, for a request that takes longer than most. Raises Failed, for people."""
     try:
-        return client.ask(request, places.socket)
+        return client.ask(request, places.socket, *([patience] if patience else []))
     except client.Refused as error:
         raise Failed(f"the helper refuses: {plain(error, 400)}") from None
     except client.Unanswered as error:

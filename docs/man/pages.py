@@ -34,6 +34,7 @@ ATTRIBUTES: Mapping[str, str] = {
     " such as **libvirt:**, **ledger:** or **masakari:**.",
     "qga-failed": "How many guests of this node have failed and wait for their recovery.",
     "qga-failed-vms": "Their uuids, at most five, and the number of the rest; **none** without any.",
+    "qga-unhealthy": "How many guests of this node have failed by a health check, whatever that causes.",
 }
 FILES = (
     (settings.CONFIG, "The configuration, with the password: mode 0640. See **masakari-qga.conf**(5)."),
@@ -82,6 +83,7 @@ def _command(date: str) -> str:
             ("0", "Success."),
             ("1", "The helper does not run or does not answer, or it refuses what was asked."),
             ("2", "Wrong command line."),
+            ("3", "probe: nobody can tell. There, 0 is one that answered or is healthy, 1 one that did, or is, not."),
         ])),
         roff.section("FILES", roff.items(FILES)),
         roff.section(
@@ -133,6 +135,11 @@ def _file(date: str) -> str:
         ),
         *(roff.section(f"SECTION [{section}]", *_section(section)) for section in settings.SECTIONS),
         roff.section(
+            f"SECTION [{settings.CHECK} NAME]",
+            roff.paragraph(settings.ABOUT[settings.CHECK]),
+            *(_item(option) for option in settings.CHECK_OPTIONS),
+        ),
+        roff.section(
             "PRESETS",
             roff.paragraph("What each word of **sensitivity** sets, where the option itself is not set:"),
             roff.items((key, ", ".join(f"{word}: {preset[key]} s" for word, preset in settings.PRESETS.items()) + ".")
@@ -147,8 +154,12 @@ def _section(section: str) -> Iterator[str]:
         yield roff.paragraph(settings.ABOUT[section])
     for option in settings.OPTIONS:
         if option.section == section:
-            also = [f"Parameter of the resource: {option.parameter}."] if option.parameter else []
-            yield roff.item(f"{option.name} =", option.reason, " ".join([*_facts(option), *also]))
+            yield _item(option)
+
+
+def _item(option: settings.Option) -> str:
+    also = [f"Parameter of the resource: {option.parameter}."] if option.parameter else []
+    return roff.item(f"{option.name} =", option.reason, " ".join([*_facts(option), *also]))
 
 
 def _facts(option: settings.Option) -> Iterator[str]:

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
-from heartbeat.incident import RECOVER
+from heartbeat.incident import RECOVER, UNHEALTHY
 from heartbeat.option import plain
 
 FAILED, CLEARED = "failed", "cleared"
@@ -68,6 +68,13 @@ class Report:
             if self.outcome:
                 document["cleared"]["outcome"] = plain(self.outcome, 64)
         return document
+
+
+    @property
+    def said(self) -> str:
+        """What its application says of a guest that is unhealthy: "web: unhealthy: no quorum"; of any other ""."""
+        found = _evidence(self.evidence) if self.verdict == UNHEALTHY else {}
+        return ": ".join(str(found[word]) for word in ("check", "status", "text") if found.get(word))
 
 
 def _evidence(text: str) -> dict[str, Any]:

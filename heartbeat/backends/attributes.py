@@ -27,9 +27,9 @@ NONE = "none"  # an empty value would look like a display error in crm_mon
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-def summary(state: str, failed: Sequence[str], health: str | None = None) -> dict[str, str]:
+def summary(state: str, failed: Sequence[str], unhealthy: int = 0, health: str | None = None) -> dict[str, str]:
     """The attributes' values. state: "ok", "failed", "libvirt: ..."; failed: the uuids of the guests that have failed.
-    What does not fit into a value is counted: "UUID,UUID,+3".
+    What does not fit into a value is counted: "UUID,UUID,+3". unhealthy: how many have failed by a health check.
 
     health: GREEN or RED, None where the operator does not want it. Red says that the fault is the host's, for which
     many guests at once are the sign. Under any node-health-strategy but none Pacemaker then moves *every* resource
@@ -40,7 +40,12 @@ def summary(state: str, failed: Sequence[str], health: str | None = None) -> dic
     uuids = sorted(failed)
     shown = uuids[:5]  # 5 x 37 characters and the rest's number
     rest = [f"+{len(uuids) - len(shown)}"] if len(uuids) > len(shown) else []
-    values = {"qga-state": state, "qga-failed": str(len(uuids)), "qga-failed-vms": ",".join(shown + rest) or NONE}
+    values = {
+        "qga-state": state,
+        "qga-failed": str(len(uuids)),
+        "qga-failed-vms": ",".join(shown + rest) or NONE,
+        "qga-unhealthy": str(unhealthy),
+    }
     if health is not None:
         values[HEALTH] = health
     return {name: safe(value) for name, value in values.items()}

@@ -26,7 +26,7 @@ from heartbeat.backends.causes import unanswered
 from heartbeat.backends.keystone import Service, open_session
 from heartbeat.expectation import DELETED
 from heartbeat.settings import printable
-from heartbeat.terms import KEY_LIMIT, VALUE_LIMIT, about_us
+from heartbeat.terms import KEY_LIMIT, VALUE_LIMIT, about_us, excerpt
 
 # host_status comes with 2.16, the flavor's name and extra specs with 2.47; Masakari's engine asks for this one, so any
 # Nova that it works with has it. 2.69 and later may leave out parts of servers whose cell is down.
@@ -186,7 +186,7 @@ def _pairs(found: Any) -> Iterator[tuple[str, str]]:
     """Only what is about us, however much there is."""
     for key, value in found.items() if isinstance(found, dict) else ():
         if isinstance(key, str) and isinstance(value, str) and len(key) <= KEY_LIMIT and about_us(key):
-            yield key, value[: VALUE_LIMIT + 1]
+            yield key, excerpt(key, value)
 
 
 def _check(nova: Compute, status: int, document: Any) -> None:

@@ -64,6 +64,7 @@ def event(report: Report) -> dict[str, object]:
     status = "resolved" if cleared else "firing"
     begun = _time(report.opened or report.generated_time)
     ended = _time(report.closed) if cleared and report.closed else begun
+    said = f"; check {report.said}" if report.said else ""
     alert = {
         "status": status,
         "labels": {
@@ -74,7 +75,7 @@ def event(report: Report) -> dict[str, object]:
         },
         "annotations": {
             "title": f"Guest {report.uuid}: {report.verdict}",
-            "description": f"{plain(report.name, 64)} on {report.hostname}, {report.action}",
+            "description": f"{plain(report.name, 64)} on {report.hostname}, {report.action}{said}",
         },
         "startsAt": f"{begun:{TIME}}Z",
         "endsAt": f"{ended:{TIME}}Z" if cleared else NEVER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import Callable
 
 import libvirt
@@ -13,6 +14,7 @@ from heartbeat.hypervisor.calls import Looks, Questions
 from heartbeat.hypervisor.canary import Canary
 from heartbeat.hypervisor.link import Link
 from heartbeat.message import Message
+from heartbeat.probe import request
 from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,12 @@ class Hypervisor:
     def ask(self, uuid: str, asked: float, timeout: int) -> None:
         """Put one question; `Answered` with the same `asked` follows, always. timeout: whole seconds."""
         self._questions.put(uuid, asked, timeout)
+
+    def command(self, uuid: str, token: int, execute: str, arguments: Mapping[str, object], timeout: int) -> None:
+        """Give the agent a command; `Replied` with the same `token` follows, always. timeout: whole seconds. The caller
+        sees to it that nothing else is out to this guest: a second call would wait for the first, and longer than its
+        own timeout."""
+        self._questions.command(uuid, token, request(execute, arguments), timeout)
 
     def look(self, uuid: str) -> None:
         """Take one sample; `Sampled` follows, always, with what could be had."""

@@ -1,4 +1,5 @@
-"""The calls that may block: questions to agents, and looks at a suspect's counters. Each in a bounded pool."""
+"""The calls that may block: questions and commands to agents, and looks at a suspect's counters. Each in a bounded
+pool."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ import libvirt
 import libvirt_qemu
 
 from heartbeat import procfs
+from heartbeat.health.replies import Reply
 from heartbeat.hypervisor import events
 from heartbeat.hypervisor.link import Link
-from heartbeat.message import About, Message
+from heartbeat.message import About, Message, Replied
 from heartbeat.observation import Answered, Sampled
 from heartbeat.pool import Pool
-from heartbeat.probe import Answer, Failure, question, read_failure, read_reply
+from heartbeat.probe import Answer, Failure, question, read_failure, read_reply, read_value
 from heartbeat.witness import Sample
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ Post = Callable[[Message], None]
 LOOK_LIMIT = 8.0
 # Seconds: a healthy agent has answered by then, so that the next question can wait for the one before it.
 TOGETHER = 0.05
+# Characters of an error's text, part of which is the guest's.
+MOST_SAID = 1000
 # Looks that may be written off at a time. Each holds one of libvirtd's workers until its QEMU goes on or ends.
 LOST_LOOKS = 3
 # Memory and disk need QEMU's monitor. NOWAIT only means that we do not wait for another client's call to it.
@@ -35,44 +39,91 @@ STATISTICS = (
 )
 
 
+class _Question(NamedTuple):
+    uuid: str
+    asked: float
+    timeout: int
+
+
+class _Command(NamedTuple):
+    uuid: str
+    token: int
+    request: str
+    timeout: int
+
+
+class _Said(NamedTuple):
+    """reply: the agent's. answer: why there is none, else ALIVE; error: libvirt's text of that. took: seconds."""
+
+    reply: object
+    answer: Answer = Answer.ALIVE
+    error: str = ""
+    took: float = 0.0
+
+
 class Questions:
-    """Asks agents; slot n uses connection n alone."""
+    """Asks agents, and gives them commands; slot n uses connection n alone."""
 
     def __init__(self, link: Link, size: int, post: Post) -> None:
         self._link, self._post = link, post
-        self._pool: Pool[tuple[str, float, int]] = Pool("question", size, self._ask, patience=TOGETHER)
+        self._pool: Pool[_Question | _Command] = Pool("question", size, self._ask, patience=TOGETHER)
 
     def put(self, uuid: str, asked: float, timeout: int) -> None:
-        self._pool.put((uuid, asked, timeout))
+        self._pool.put(_Question(uuid, asked, timeout))
 
-    def _ask(self, slot: int, job: tuple[str, float, int]) -> None:
-        uuid, asked, timeout = job
+    def command(self, uuid: str, token: int, request: str, timeout: int) -> None:
+        self._pool.put(_Command(uuid, token, request, timeout))
+
+    def _ask(self, slot: int, job: _Question | _Command) -> None:
+        if isinstance(job, _Command):
+            try:
+                reply = self._reply(slot, job)
+            except Exception:
+                log.exception("a command to guest %s failed", job.uuid)
+                reply = Reply(Answer.UNCLEAR)
+            self._post(Replied(job.uuid, job.token, reply))
+            return
         try:
-            answer = self._answer(slot, uuid, timeout)
+            answer = self._answer(slot, job)
         except Exception:
-            log.exception("asking guest %s failed", uuid)
+            log.exception("asking guest %s failed", job.uuid)
             answer = Answer.UNCLEAR
-        self._post(About(uuid, Answered(answer, asked, time.monotonic() - asked)))
+        self._post(About(job.uuid, Answered(answer, job.asked, time.monotonic() - job.asked)))
 
-    def _answer(self, slot: int, uuid: str, timeout: int) -> Answer:
+    def _answer(self, slot: int, job: _Question) -> Answer:
+        number = random.getrandbits(31)
+        said = self._say(slot, job.uuid, question(number), job.timeout)
+        return said.answer if said.reply is None else read_reply(said.reply, number)
+
+    def _reply(self, slot: int, job: _Command) -> Reply:
+        said = self._say(slot, job.uuid, job.request, job.timeout)
+        if said.reply is not None:
+            answer, value = read_value(said.reply)
+            return Reply(answer, value, took=said.took)
+        return Reply(said.answer, None, said.error, said.took)
+
+    def _say(self, slot: int, uuid: str, request: str, timeout: int) -> _Said:
         askers = self._link.askers
         if not askers:
-            return Answer.LINK
-        asker, number = askers[slot], random.getrandbits(31)
+            return _Said(None, Answer.LINK)
+        asker = askers[slot]
         began = time.monotonic()
         try:
             domain = asker.domain(uuid)
             began = time.monotonic()
-            reply = libvirt_qemu.qemuAgentCommand(domain, question(number), timeout, 0)
+            reply = libvirt_qemu.qemuAgentCommand(domain, request, timeout, 0)
         except libvirt.libvirtError as error:
+            took = time.monotonic() - began
             asker.forget(uuid)
             if not asker.connection.isAlive():
                 self._link.lost(asker)
             failure = Failure(error.get_error_code() or 0, error.get_error_domain() or 0)
-            return read_failure(failure, time.monotonic() - began, timeout)
+            text = (error.get_error_message() or "")[:MOST_SAID]
+            return _Said(None, read_failure(failure, took, timeout), text, took)
         except (UnicodeDecodeError, SystemError):
-            return Answer.GARBLED  # what the binding raises when a guest replies in something other than UTF-8
-        return read_reply(reply, number)
+            # What the binding raises when a guest replies in something other than UTF-8.
+            return _Said(None, Answer.GARBLED, "", time.monotonic() - began)
+        return _Said(reply if isinstance(reply, str) else "", took=time.monotonic() - began)
 
 
 class _Counters(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from tests.bench import cost, ends, footprint, growth, hangs, harm, judge, machine, monitor, page
+from tests.bench import checks, cost, ends, footprint, growth, hangs, harm, judge, machine, monitor, page
 from tests.bench.measure import Field, Row, Scene
 from tests.harness.fleet import Fleet
 from tests.harness.guests import Guest
@@ -21,7 +21,7 @@ from tests.harness.hypervisor import Libvirtd
 from tests.harness.node import Node
 
 GUESTS = 3
-ALONE: dict[str, Callable[[], Iterator[Row]]] = {"judge": judge.rows, "growth": growth.rows}
+ALONE: dict[str, Callable[[], Iterator[Row]]] = {"judge": judge.rows, "growth": growth.rows, "checks": checks.rows}
 # The quiet one first: the others would still be seen in it.
 ON_A_NODE: dict[str, Callable[[Scene], Iterator[Row]]] = {"footprint": footprint.rows, "monitor": monitor.rows}
 WITH_A_FLEET: dict[str, Callable[[Field], Iterator[Row]]] = {

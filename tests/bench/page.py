@@ -27,7 +27,9 @@ libvirt's event as another client hears it, to the arrival of the POST. The help
 the breaker would hold and has room for all recoveries. The peer is masakari-monitors 22.0.0 from PyPI,
 ``masakari-introspectiveinstancemonitor`` with the same interval and timeout and its threshold of 3. The bare loop makes
 the libvirt calls that the helper's questions take, from as many threads, and does nothing else. "Beside nobody" is the
-same guests hung with neither running. The numbers of one measurement are of one run.
+same guests hung with neither running. Health checks are made of a hundred guests on paper, in logical time: three of
+each, two programs and a measure of the agent's, and every call of one counts as a question. The numbers of one
+measurement are of one run.
 """
 
 

@@ -23,7 +23,8 @@ def nothing_is_left(node) -> None:
 
 def test_pcs_creates_a_clone_that_starts_is_monitored_and_says_that_all_is_well(resource):
     assert resource.helpers() == [resource.helper()]
-    until(lambda: shown(resource) == {"qga-state": "ok", "qga-failed": "0", "qga-failed-vms": "none"},
+    until(lambda: shown(resource) == {"qga-state": "ok", "qga-failed": "0", "qga-failed-vms": "none",
+                                      "qga-unhealthy": "0"},
           "the node attributes of a healthy node")
     until(lambda: ("monitor", "2000ms", "0") in resource.operations(), "a recurring monitor")
     assert resource.cluster.failures() == []

@@ -29,7 +29,7 @@ TEMPLATE = """\
       </nova:owner>
     </nova:instance>
   </metadata>
-  <memory unit='MiB'>96</memory>
+  <memory unit='MiB'>{memory}</memory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>
@@ -73,7 +73,8 @@ def console_log(name: str) -> str:
 def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool = True, on_crash: str = "destroy",
            panic_device: bool = False, watchdog: str | None = None, disk: str | None = None, nic: bool = False,
            balloon_period: int = 10, append: str = "", extra: str = "", flavor: str = "m1.nano",
-           specs: Mapping[str, str] | None = None, properties: Mapping[str, str] | None = None) -> str:
+           specs: Mapping[str, str] | None = None, properties: Mapping[str, str] | None = None,
+           memory: int = 96) -> str:
     """The XML of one guest, and on the host what it refers to.
 
     agent           has the channel of the guest agent (the guest needs it to boot up: without, there is no shell)
@@ -85,6 +86,7 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool
     balloon_period  seconds between two balloon statistics, Nova's mem_stats_period_seconds; 0 is none
     append, extra   more kernel command line; more devices, as XML
     flavor          its name; specs: its extra specs; properties: of the image. Nova 32 writes the latter two
+    memory          MiB
     """
     devices = [extra]
     if panic_device:
@@ -105,7 +107,7 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool
     return TEMPLATE.format(
         flavor=flavor, specs=_entries("extraSpecs", "extraSpec", specs),
         properties=f"<nova:image uuid='{uuid}'>{_entries('properties', 'property', properties)}</nova:image>",
-        number=number, name=name, uuid=uuid, project=PROJECT, kernel=built.kernel, initrd=built.initrd,
+        number=number, name=name, uuid=uuid, project=PROJECT, memory=memory, kernel=built.kernel, initrd=built.initrd,
         cmdline=f"{CMDLINE} {append}".strip(), on_crash=on_crash, console=console_log(name),
         control=control_socket(name), decoy=DECOY.format(**paths) if decoy else "",
         agent=AGENT.format(**paths) if agent else "",

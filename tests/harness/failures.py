@@ -65,6 +65,13 @@ class Failures:
         self.run(f"setsid evil {mode} {number} >/dev/null 2>&1 &")
         until(lambda: self.channel == "connected", f"libvirt to see the evil agent of {self.name}")
 
+    def forbid(self, *commands: str) -> None:
+        """Begin its agent anew, with these commands blocked by the option that distributions block them with."""
+        self.stop_agent()
+        until(lambda: self.channel == "disconnected", f"libvirt to see the agent of {self.name} gone")
+        self.run(f"agent start --block-rpcs={','.join(commands)}" if commands else "agent start")
+        self.wait_agent()
+
     def reform(self) -> None:
         """The real agent again, after an evil one."""
         self.run("agent reform")

@@ -18,6 +18,7 @@ import libvirt
 import libvirt_qemu
 
 from tests.harness import domain_xml, hypervisor
+from tests.harness.applications import Applications
 from tests.harness.failures import Failures
 from tests.harness.operations import Operations
 from tests.harness.wait import Overdue, until
@@ -35,7 +36,7 @@ class Ran(NamedTuple):
     slices: int
 
 
-class Guest(Failures, Operations):
+class Guest(Applications, Failures, Operations):
     """One guest, by number; its name and uuid follow from it. Hardware options are those of `domain_xml.render`."""
 
     def __init__(self, number: int, **hardware: object) -> None:

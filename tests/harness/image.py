@@ -23,7 +23,7 @@ MODULES = ("virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_modern_dev"
            "misc/pvpanic/pvpanic", "misc/pvpanic/pvpanic-pci", "misc/pvpanic/pvpanic-mmio",
            "../net/core/failover", "net/net_failover", "net/virtio_net")
 PROGRAMS = ("/usr/sbin/qemu-ga", "/usr/bin/chrt")
-SCRIPTS = ("agent", "bark", "evil", "freeze-hook")
+SCRIPTS = ("agent", "application", "bark", "checkup", "evil", "freeze-hook")
 
 
 class Image(NamedTuple):

@@ -15,7 +15,8 @@ from heartbeat.budget import Budget
 from heartbeat.condition import Condition, Limits
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
-from heartbeat.message import About, Inventory, LinkDown, Message
+from heartbeat.health.replies import Reply
+from heartbeat.message import About, Inventory, LinkDown, Message, Replied
 from heartbeat.observation import Answered, ChannelChanged, Observation, Sampled, Seen, Stopped
 from heartbeat.owner import Call, Owner, Stop
 from heartbeat.pressure import Pressure
@@ -24,6 +25,7 @@ from heartbeat.watch import Timing
 from heartbeat.witness import Sample, Slices
 from tests.harness.memory_ledger import MemoryLedger
 from tests.harness.observations import EPOCH, OPENED, RUN, TIMING, UUID, guest
+from tests.harness.paper_agent import PaperAgent
 
 NEVER = float("inf")
 LIMITS, BUDGET = Limits(), Budget()
@@ -49,6 +51,7 @@ class Machine:
     blind: Sequence[tuple[float, float]] = ()  # while another client has QEMU's monitor
     disk: float = 0.0  # requests a second, until the kernel dies
     asked: list[float] = field(default_factory=list)
+    commands: PaperAgent = field(default_factory=PaperAgent)  # what its agent does beside answering
 
     def seen(self) -> Seen:
         return Seen(guest(self.channel, self.balloon, self.uuid), self.run)
@@ -161,13 +164,29 @@ class Node:
             elif machine.answers(self.now):
                 answer, takes = Answer.ALIVE, 0.002
             else:
-                answer, takes = Answer.SILENT, 5.0 if uuid in self._synced else float(timeout)
-                self._synced[uuid] = False
+                answer, takes = Answer.SILENT, self._silence(uuid, timeout)
         self.about(Answered(answer, asked), takes, uuid)
+
+    def command(self, uuid: str, token: int, execute: str, arguments: Mapping[str, object], timeout: int) -> None:
+        machine = self.machines.get(uuid)
+        reply, takes = Reply(Answer.GONE), 0.001
+        if machine and machine.channel is Channel.CLOSED:
+            reply = Reply(Answer.NOT_CONNECTED)
+        elif machine and machine.answers(self.now):
+            reply, takes = machine.commands.reply(execute, arguments, self.now), 0.002
+        elif machine:
+            reply, takes = Reply(Answer.SILENT), self._silence(uuid, timeout)
+        self.post(Replied(uuid, token, reply._replace(took=takes)), takes)
 
     def look(self, uuid: str) -> None:
         machine = self.machines.get(uuid) or Machine(uuid, kernel=0)
         heapq.heappush(self._coming, (self.now + 0.01, next(self._numbers), _Look(uuid, machine)))  # type: ignore[arg-type]
+
+    def _silence(self, uuid: str, timeout: int) -> float:
+        """Seconds until libvirt gives up a call that is not answered."""
+        takes = 5.0 if uuid in self._synced else float(timeout)
+        self._synced[uuid] = False
+        return takes
 
     # The reporting.
 

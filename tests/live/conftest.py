@@ -44,7 +44,8 @@ def guest(new_guest) -> Guest:
 
 @pytest.fixture
 def new_ward(new_guest, tmp_path):
-    """Makes the test's ward: guests, helper and endpoint, nothing started. Takes other options of [watch] than FAST."""
+    """Makes the test's ward: guests, helper and endpoint, nothing started. Takes other options of [watch] than FAST,
+    and other sections."""
     yield from _opening(new_guest, tmp_path)
 
 
@@ -58,9 +59,9 @@ def module_ward(libvirtd, tmp_path_factory):
 def _opening(make, folder):
     opened: list[Ward] = []
 
-    def ward(watch=FAST) -> Ward:
+    def ward(watch=FAST, **sections) -> Ward:
         # Half of a ward's guests are broken at once: on a real node that would be the node's fault.
-        opened.append(Ward(folder, make, watch, breaker={"action": "report"}).__enter__())
+        opened.append(Ward(folder, make, watch, breaker={"action": "report"}, **sections).__enter__())
         return opened[-1]
     yield ward
     for it in opened:

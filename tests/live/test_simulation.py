@@ -9,15 +9,17 @@ from collections.abc import Callable
 import pytest
 
 from heartbeat.guest import Channel
+from heartbeat.health.replies import Refusal, Reply, refusal
 from heartbeat.hypervisor import Hypervisor
-from heartbeat.message import About, Inventory, LinkUp, Message
+from heartbeat.message import About, Inventory, LinkUp, Message, Replied
 from heartbeat.observation import Answered, ChannelChanged, Observation, Sampled, Seen, Stopped
-from heartbeat.probe import Answer
+from heartbeat.probe import LIFE, Answer
 from tests.harness.hypervisor import URI
 from tests.harness.simulation import Machine, Node
 
 TIMEOUT = 2     # s that a question may be out
 AGAIN = 5       # s that libvirt takes after a silence, whatever it is told
+COMMANDS = {"guest-info", "guest-sync", "guest-exec", "guest-exec-status"}
 NOBODY = "25efc0bf-1659-4c83-b4e6-4e0e6d0f0bff"
 
 
@@ -99,6 +101,21 @@ def asked(side: Real | Paper, uuid: str) -> tuple[Answer, float]:
     return message.observation.answer, side.now() - began
 
 
+def given(side: Real | Paper, execute: str, uuid: str = "", **arguments: object) -> Reply:
+    """What becomes of a command."""
+    side.hypervisor.command(uuid or side.uuid, 7, execute, arguments, TIMEOUT)
+    message = side.take(lambda it: isinstance(it, Replied))
+    assert (message.uuid, message.token) == (uuid or side.uuid, 7)
+    return message.reply
+
+
+def until_exited(side: Real | Paper, process: int) -> dict[str, object]:
+    while True:
+        status = given(side, "guest-exec-status", pid=process).value
+        if status["exited"]:
+            return status
+
+
 def told(side: Real | Paper, kind: type[Observation]) -> Observation:
     """The next observation of this kind of the guest."""
     wanted = lambda it: isinstance(it, About) and it.uuid == side.uuid and isinstance(it.observation, kind)  # noqa: E731
@@ -117,6 +134,18 @@ def test_a_guest_on_paper_and_a_real_one_tell_the_same_of_the_same_life(side):
     sample = told(side, Sampled).sample
     assert (sample.whole, sample.frozen, sample.stuck, sample.job, len(sample.cpus)) == (True, False, False, "", 1)
 
+    info = given(side, "guest-info").value
+    assert {it["name"] for it in info["supported_commands"] if it["enabled"]} >= COMMANDS
+    assert given(side, "guest-sync", id=7).value == 7
+    process = given(side, "guest-exec", path="/bin/true", **{"capture-output": True}).value["pid"]
+    ended = until_exited(side, process)
+    assert (ended["exited"], ended["exitcode"]) == (True, 0)
+    gone = given(side, "guest-exec-status", pid=process)
+    assert (gone.answer in LIFE, gone.value, refusal(gone.error)) == (True, None, Refusal.GONE), "it is told once"
+    strange = given(side, "guest-no-such-command")
+    assert (strange.answer in LIFE, strange.value, refusal(strange.error)) == (True, None, Refusal.UNKNOWN)
+    assert given(side, "guest-sync", uuid=NOBODY, id=7).answer is Answer.GONE
+
     side.hangs()
     answer, took = asked(side, side.uuid)
     assert answer is Answer.SILENT
@@ -125,9 +154,12 @@ def test_a_guest_on_paper_and_a_real_one_tell_the_same_of_the_same_life(side):
     assert answer is Answer.SILENT
     assert took >= 0.9 * AGAIN
 
+    assert given(side, "guest-sync", id=7).answer is Answer.SILENT
+
     side.closes()
     assert told(side, ChannelChanged) == ChannelChanged(False)
     assert asked(side, side.uuid)[0] is Answer.NOT_CONNECTED
+    assert given(side, "guest-sync", id=7).answer is Answer.NOT_CONNECTED
 
     side.dies()
     stopped = told(side, Stopped)

@@ -47,7 +47,7 @@ def test_the_clone_runs_on_all_four_nodes_and_each_shows_the_attributes_of_all(q
         shown = quartet.attributes(at)
         assert sorted(shown) == EVERYWHERE
         assert {frozenset(said) for said in shown.values()} == {frozenset(("qga-state", "qga-failed",
-                                                                           "qga-failed-vms"))}
+                                                                           "qga-failed-vms", "qga-unhealthy"))}
         assert all(shown[name]["qga-state"].startswith(AWAY) for name in EVERYWHERE[1:])
     assert quartet.failures() == []
 

@@ -22,11 +22,14 @@ OUTSIDE = LIBVIRT | HTTP | {"socket", "_socket", "sqlite3", "subprocess"}
 
 PURE = ("heartbeat.verdict", "heartbeat.witness", "heartbeat.schedule", "heartbeat.holds", "heartbeat.localhealth",
         "heartbeat.patience", "heartbeat.terms", "heartbeat.exemption", "heartbeat.expectation",
-        "heartbeat.outcome")
+        "heartbeat.outcome",
+        *(f"heartbeat.health.{name}" for name in ("definition", "options", "section", "audience", "replies",
+                                                  "statement", "progress", "program", "freshness", "measures",
+                                                  "course", "condition", "outbreak", "account")))
 # All that a pure module may take from the standard library: neither a clock nor a file, thread or random number in it.
-PURE_LIBRARY = frozenset({"__future__", "abc", "bisect", "collections", "dataclasses", "enum", "fnmatch", "functools",
-                          "hashlib", "heapq", "itertools", "json", "math", "numbers", "operator", "re", "statistics",
-                          "string", "types", "typing", "zlib"})
+PURE_LIBRARY = frozenset({"__future__", "abc", "base64", "bisect", "collections", "dataclasses", "enum", "fnmatch",
+                          "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "operator", "re",
+                          "statistics", "string", "types", "typing", "zlib"})
 IMPURE_CALLS = frozenset({"open", "input", "print", "exec", "eval", "__import__"})
 
 

@@ -42,12 +42,13 @@ def calls(fp) -> list[list[str]]:
 
 
 def test_nothing_has_failed():
-    assert summary("ok", []) == {"qga-state": "ok", "qga-failed": "0", "qga-failed-vms": "none"}
+    assert summary("ok", []) == {"qga-state": "ok", "qga-failed": "0", "qga-failed-vms": "none", "qga-unhealthy": "0"}
 
 
 def test_failed_guests_are_listed_in_an_order_that_does_not_change():
-    values = summary("failed", [UUIDS[2], UUIDS[0]])
-    assert values == {"qga-state": "failed", "qga-failed": "2", "qga-failed-vms": f"{UUIDS[0]},{UUIDS[2]}"}
+    values = summary("failed", [UUIDS[2], UUIDS[0]], 3)
+    vms = f"{UUIDS[0]},{UUIDS[2]}"
+    assert values == {"qga-state": "failed", "qga-failed": "2", "qga-failed-vms": vms, "qga-unhealthy": "3"}
 
 
 def test_many_failed_guests_fit_into_an_attribute_and_none_is_concealed():
@@ -58,12 +59,12 @@ def test_many_failed_guests_fit_into_an_attribute_and_none_is_concealed():
 
 def test_the_names_are_those_that_the_agent_removes():
     assert tuple(summary("ok", [])) == ATTRIBUTES
-    assert tuple(summary("ok", [], GREEN)) == (*ATTRIBUTES, HEALTH)
+    assert tuple(summary("ok", [], health=GREEN)) == (*ATTRIBUTES, HEALTH)
 
 
 def test_the_nodes_health_is_told_only_where_it_is_wanted():
     assert HEALTH not in summary("ok", [])
-    assert summary("ok", [], RED)["#health-qga"] == "red"
+    assert summary("ok", [], health=RED)["#health-qga"] == "red"
 
 
 def test_a_red_health_that_is_not_wanted_any_more_becomes_green(attributes, fp):

@@ -149,3 +149,22 @@ def test_the_installed_script_finds_its_code_in_the_private_directory():
     script = (Path(__file__).parents[2] / "qga_ra" / "masakari-qga").read_text()
     assert script.startswith("#!/usr/bin/python3 -IS\n")
     assert '"/usr/lib/masakari-qga"' in script
+
+
+def test_status_shows_how_guests_are_by_their_checks_where_there_are_any(answer, capsys):
+    answer(REPLY)
+    assert "CHECKS" not in status(capsys)
+    well = {"name": "web", "status": "healthy", "text": "", "failures": 0}
+    ill = [{**well, "name": f"app{number}", "status": "unhealthy"} for number in range(5)]
+    unhealthy = {**INCIDENT, "verdict": "unhealthy"}
+    other = {**GUEST, "name": "ill", "checks": [*ill, well], "unhealthy": unhealthy}
+    guests = [{**GUEST, "checks": [well, well]}, other, {**GUEST, "name": "none"}]
+    answer({**REPLY, "guests": guests, "checks": {"held": "9 of 10 guests became unhealthy\x1b[2J"}})
+    shown = status(capsys).splitlines()
+    first, *rest = [line for line in shown if line.startswith(GUEST["uuid"])]
+    assert "ill" in first, "whoever has an incident comes first"
+    assert "app0 unhealthy, app1 unhealthy, app2 unhealthy, +2, 1 healthy" in first
+    assert "unhealthy, recover: masakari pending" in first
+    assert "2 healthy" in rest[0]
+    [held] = [line for line in shown if line.startswith("attention")]
+    assert held == "attention nobody is recovered because of a health check: 9 of 10 guests became unhealthy\\x1b[2J"

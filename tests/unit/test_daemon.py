@@ -39,3 +39,20 @@ def test_a_reload_without_what_the_agent_read_is_refused_by_a_helper_that_cannot
         helper._given(given)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert helper._given(given)[0]["watch.interval"] == 5
+
+
+def test_a_reload_says_which_health_checks_it_changed_and_takes_them_at_once(tmp_path, caplog):
+    path = tmp_path / "masakari-qga.conf"
+    path.write_text("[check web]\nkind = exec\ncommand = /bin/old\n")
+    helper = object.__new__(Helper)
+    helper._config, helper._node = configuration.load(str(path)), "compute1"
+    helper._owner, helper._reporting, helper._nova = Mock(), Mock(), Mock()
+    helper._owner.call = lambda function: function()
+    path.write_text("[check web]\nkind = exec\ncommand = /bin/new\n[check queue]\nkind = file\npath = /run/queue\n")
+    sent = configuration.packed(configuration.load(str(path)))
+    with caplog.at_level(logging.INFO):
+        answer = helper._reload({"do": "reload", "configuration": sent, "hostname": ["compute1", "host name"]})
+    assert answer == {"changed": ["check web", "check queue"], "restart": []}
+    assert "reloaded; changed: check web, check queue" in caplog.text
+    (policy, _), _ = helper._owner.govern.call_args
+    assert [check.name for check in policy.checks] == ["web", "queue"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from heartbeat.guests import LEDGER_RETRY
-from heartbeat.incident import HUNG, QEMU_DIED, RECOVER
+from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, UNHEALTHY, Open
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.observation import Stopped
 from heartbeat.watch import HEALTHY, SUSPECT
 from tests.harness.host import Host
-from tests.harness.observations import NEXT_RUN, RUN, UUID, seen
+from tests.harness.observations import NEXT_RUN, OPENED, OTHER, RUN, UUID, seen
 
 
 @pytest.fixture
@@ -116,3 +116,16 @@ def test_a_guest_that_is_back_is_not_taken_for_gone_by_an_older_list_that_is_tri
     host.wake(LEDGER_RETRY)
     assert host.states() == [HEALTHY]
     assert host.ledger.armed() == {UUID: RUN}
+
+
+def test_an_incident_of_a_health_check_is_none_of_the_watchs_when_we_begin_anew(host):
+    host.tell(seen())
+    host.answers()
+    host.hangs()
+    sick = Open(UUID, "vm", RUN, UNHEALTHY, RECOVER, "{}")
+    host.ledger.apply([sick, sick._replace(uuid=OTHER)], OPENED, {})
+    host.begin()
+    host.inventory(one=seen(), two=seen(uuid=OTHER))
+    assert [it.incident and it.incident.verdict for it in host.guests.watches.values()] == [HUNG, None]
+    host.inventory()
+    assert sorted(it.verdict for it in host.ledger.open_incidents()) == [UNHEALTHY, UNHEALTHY]

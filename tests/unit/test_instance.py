@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from heartbeat.guest import read
-from heartbeat.terms import ACTION, KEY, NO_INSTANCE, SENSITIVITY, SILENT, Instance, Wish
+from heartbeat.terms import ACTION, CHECKS, KEY, NO_INSTANCE, SENSITIVITY, SILENT, Instance, Wish
 from tests.unit.test_guest import domain
 
 SPECS = {"hw:cpu_policy": "dedicated", KEY: "yes", SENSITIVITY: "high"}
@@ -16,14 +16,14 @@ PROPERTIES = {"hw_qemu_guest_agent": "True", "masakari_qga_action": "record"}
 
 
 def written(specs: Mapping[str, str], properties: Mapping[str, str] = MappingProxyType({}), version: str = "1.1",
-            flavor: str = "m1.tiny", prefix: str = "nova:", more: str = "") -> str:
+            flavor: str = "m1.tiny", prefix: str = "nova:", more: str = "", name: str = KEY) -> str:
     """As Nova 32 writes it. more: before all of it."""
     def entries(group: str, entry: str, pairs: Mapping[str, str]) -> str:
         inner = "".join(f'<{prefix}{entry} name="{key}">{value}</{prefix}{entry}>' for key, value in pairs.items())
         return f"<{prefix}{group}>{inner}</{prefix}{group}>"
     declared = f'xmlns{":" + prefix[:-1] if prefix else ""}="http://openstack.org/xmlns/libvirt/nova/{version}"'
     return (
-        f'{more}<{prefix}instance {declared}><{prefix}package version="32.0.0"/><{prefix}name>{KEY}</{prefix}name>'
+        f'{more}<{prefix}instance {declared}><{prefix}package version="32.0.0"/><{prefix}name>{name}</{prefix}name>'
         f'<{prefix}flavor name="{flavor}" id="1"><{prefix}memory>512</{prefix}memory>'
         f"{entries('extraSpecs', 'extraSpec', specs)}</{prefix}flavor>"
         f'<{prefix}image uuid="6f6f"><!-- c -->{entries("properties", "property", properties)}</{prefix}image>'
@@ -39,7 +39,7 @@ def seen(metadata: str) -> Instance:
 @pytest.mark.parametrize("prefix", ["nova:", "n:", ""])
 def test_flavor_extra_specs_and_image_properties_are_read_in_any_version_of_the_namespace(version, prefix):
     found = seen(written(SPECS, PROPERTIES, version, prefix=prefix))
-    assert found == ("m1.tiny", Wish(True, "high"), Wish(action="record"))
+    assert found == ("m1.tiny", Wish(True, "high"), Wish(action="record"), KEY)
 
 
 def test_before_nova_32_only_the_flavors_name_is_there():
@@ -67,8 +67,15 @@ def test_a_tenants_text_does_not_pass_for_the_flavors():
 
 def test_what_is_large_costs_little_and_says_little():
     many = {f"k{n}": "v" * 50 for n in range(5000)}
-    found = seen(written({**many, KEY: "yes"}, {ACTION: "x" * 100_000}, flavor="f" * 1000))
-    assert found == Instance("f" * 255, SILENT, Wish(odd=(ACTION,)))
+    properties = {ACTION: "x" * 100_000, CHECKS: "web," * 100_000}
+    found = seen(written({**many, KEY: "yes"}, properties, flavor="f" * 1000, name="n" * 1000))
+    assert found == Instance("f" * 255, SILENT, Wish(odd=(ACTION, CHECKS)), "n" * 255)
+
+
+def test_the_servers_name_and_the_checks_it_asks_for_are_read():
+    found = seen(written({}, {"masakari_qga_checks": "web, queue"}, name=" shop-1 "))
+    assert (found.name, found.properties.checks) == ("shop-1", ("web", "queue"))
+    assert seen(written({}).replace(f"<nova:name>{KEY}</nova:name>", "")).name == ""
 
 
 def test_entries_without_name_or_value_are_passed_over():

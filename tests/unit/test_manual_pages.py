@@ -24,7 +24,7 @@ def shown(page: str) -> str:
 
 def test_every_command_and_its_options_are_in_the_operators_page():
     text = shown(pages.COMMAND)
-    for name in ("status", "why", "incidents", "hold", "release", "show-config", "check"):
+    for name in ("status", "why", "incidents", "hold", "release", "show-config", "check", "probe"):
         assert f"masakari-qga {name}" in text
     for option in ("--json", "--for TIME", "--reason TEXT", "--guest GUEST", "--limit N", "--config PATH", "--version"):
         assert option in text
@@ -34,8 +34,9 @@ def test_every_command_and_its_options_are_in_the_operators_page():
 
 def test_every_option_of_the_file_is_there_with_its_default_bounds_and_reason():
     whole = shown(pages.FILE)
-    for option in settings.OPTIONS:
-        text = whole.partition(f"SECTION [{option.section}]")[2]
+    for option in (*settings.OPTIONS, *settings.CHECK_OPTIONS):
+        section = f"{settings.CHECK} NAME" if option in settings.CHECK_OPTIONS else option.section
+        text = whole.partition(f"SECTION [{section}]")[2]
         facts = f"{option.name} = {' '.join(option.reason.split())} Default: {option.text(option.default) or 'empty'}"
         assert facts in text, option.key
         if option.kind in ("integer", "seconds"):

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -16,7 +17,7 @@ import pytest
 from heartbeat.backends import Delivered, Later, Report
 from heartbeat.backends.answers import seconds
 from heartbeat.backends.masakari import Masakari
-from heartbeat.incident import HUNG, QEMU_DIED
+from heartbeat.incident import HUNG, QEMU_DIED, RECORD, RECOVER, UNHEALTHY
 from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint, Fault
 
@@ -79,6 +80,15 @@ def test_a_qemu_that_died_has_the_event_of_a_failed_domain(client, endpoint):
     client().deliver(report(QEMU_DIED))
     payload = endpoint.attempts[0].notification["payload"]
     assert (payload["event"], payload["vir_domain_event"]) == ("LIFECYCLE", "STOPPED_FAILED")
+
+
+@pytest.mark.parametrize(("action", "event"), [
+    (RECOVER, ("QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED")), (RECORD, ("QGA_RECORD", "UNHEALTHY")),
+])  # fmt: skip
+def test_an_unhealthy_guest_is_recovered_as_one_that_hangs_and_only_if_that_is_wanted(client, endpoint, action, event):
+    client().deliver(replace(report(UNHEALTHY), action=action))
+    payload = endpoint.attempts[0].notification["payload"]
+    assert (payload["event"], payload["vir_domain_event"], payload["instance_uuid"]) == (*event, GUEST)
 
 
 def test_one_login_serves_many_reports(client, endpoint):

@@ -88,11 +88,13 @@ def answered(message: object):
 
 def test_it_says_of_each_server_of_this_host_what_we_need_and_no_more(round_of, cloud):
     cloud.server(UUID, HERE, task_state="rebooting", flavor="ha.small", specs={"masakari:qga": "yes", "hw:x": "1"},
-                 metadata={"HA_Enabled": "True", "masakari_qga_action": "record", "secret": "s3cret"})
+                 metadata={"HA_Enabled": "True", "masakari_qga_action": "record", "secret": "s3cret",
+                           "masakari:qga_checks": "web, a-queue-of-orders"})
     cloud.server(OTHER, "compute2")
     (server,) = round_of().servers
     assert server[:5] == (UUID, HERE, "active", "rebooting", True)
-    assert server.consent == (True, Wish(action="record"), "ha.small", Wish(True))
+    wishes = Wish(action="record", checks=("web", "a-queue-of-orders"))
+    assert server.consent == (True, wishes, "ha.small", Wish(True))
 
 
 @pytest.mark.parametrize(("value", "enabled"), [

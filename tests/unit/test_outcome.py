@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from heartbeat.incident import HUNG, MISSING
+from heartbeat.incident import HUNG, MISSING, UNHEALTHY
 from heartbeat.outcome import (
     ANSWERED,
     CONFIRMED,
@@ -55,6 +55,19 @@ def test_one_that_answers_again_by_itself_is_told_from_one_that_was_started_anew
     assert after(CLOSED._replace(armed="boot-1"), 20)[0].outcome == ANSWERED
     assert after(CLOSED._replace(answered="boot-1"), 20)[0].outcome == ANSWERED, "it was reset from inside"
     assert after(CLOSED._replace(armed="boot-1", newer=True), 20)[0].outcome == "", "it is failing otherwise"
+
+
+def test_of_a_guest_that_is_unhealthy_an_answer_says_nothing_unless_it_was_started_anew():
+    sick = OPEN._replace(verdict=UNHEALTHY)
+    assert after(sick._replace(answered="boot-1"), 20)[0].outcome == "", "it has answered all along"
+    assert after(sick._replace(answered="boot-2"), 20)[0].outcome == RECOVERED
+    it, _ = after(sick._replace(closed=True, armed="boot-1"), 20)
+    assert (it.outcome, it.why) == (ANSWERED, "it is unhealthy no longer, and was not started anew")
+
+
+def test_a_guest_that_is_unhealthy_still_after_its_recovery_failed_is_reported_again():
+    it, _ = after(OPEN._replace(verdict=UNHEALTHY), 150, FAILED)
+    assert words(after(it, DEADLINE)[1]) == ["retry"]
 
 
 def test_finished_alone_is_no_recovery():

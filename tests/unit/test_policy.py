@@ -8,8 +8,10 @@ import pytest
 
 from heartbeat import settings
 from heartbeat.configuration import Configuration, ConfigurationError, ParameterError, load
+from heartbeat.guest import Channel, Guest
 from heartbeat.happenings import BY_NAME
-from heartbeat.policy import policy
+from heartbeat.policy import Policy, policy
+from heartbeat.terms import NO_INSTANCE, Consent, Instance, Wish
 from qga_ra import metadata
 
 
@@ -123,6 +125,82 @@ def test_an_event_never_causes_more_than_its_verdict(configured):
     assert timing.actions["qemu-died"] == "record"
     assert timing.events["lifecycle.stopped.failed"] == ("qemu-died", "record")
     assert timing.events["lifecycle.crashed.panicked"] == ("panicked", "recover")
+
+
+# Health checks
+
+HERS = """
+[check all]
+kind = builtin
+measure = load
+limit = 4
+guests = all
+[check web]
+kind = exec
+command = /bin/check
+flavors = web.*, gold
+[check shop]
+kind = file
+path = /run/shop
+names = shop-?, instance-0000002a
+[check asked]
+kind = exec
+command = /bin/check
+"""
+
+
+def given(policy: Policy, instance: Instance = NO_INSTANCE, consent: Consent | None = None, name: str = "vm") -> str:
+    guest = Guest("25efc0bf-1659-4c83-b4e6-4e0e6d0f0b01", name, Channel.OPEN, 10, 1, instance=instance)
+    return " ".join(check.name for check in policy.checks_of(guest, consent))
+
+
+@pytest.mark.parametrize(("instance", "consent", "name", "checks"), [
+    (NO_INSTANCE, None, "vm", "all"),
+    (Instance("web.small"), None, "vm", "all web"),
+    (NO_INSTANCE, Consent(flavor="gold"), "vm", "all web"),
+    (Instance("WEB.small"), None, "vm", "all"),
+    (NO_INSTANCE, None, "instance-0000002a", "all shop"),
+    (Instance(name="shop-1"), None, "instance-00000001", "all shop"),
+    (Instance(name="shop-12"), None, "shop-12", "all"),
+    (Instance(specs=Wish(checks=("asked",))), None, "vm", "all asked"),
+    (NO_INSTANCE, Consent(specs=Wish(checks=("asked",))), "vm", "all asked"),
+    (Instance(properties=Wish(checks=("asked", "web"))), None, "vm", "all web asked"),
+    (Instance(properties=Wish(checks=("asked",))), Consent(metadata=Wish(checks=("web",))), "vm", "all web asked"),
+    (Instance(specs=Wish(checks=("unheard-of",))), Consent(metadata=Wish(True)), "vm", "all"),
+])  # fmt: skip
+def test_a_guest_gets_the_checks_that_are_for_all_for_its_flavor_or_name_or_that_anybody_asks_for(
+    configured, instance, consent, name, checks
+):
+    assert given(Policy(configured(HERS)), instance, consent, name) == checks
+
+
+@pytest.mark.parametrize(("instance", "consent"), [
+    (Instance("web", Wish(checks=("web",)), Wish(checks=())), None),
+    (Instance("web", Wish(checks=("web",))), Consent(metadata=Wish(checks=()))),
+    (Instance("web", Wish(checks=()), Wish(checks=("web",))), None),
+])  # fmt: skip
+def test_a_guest_of_which_anybody_wants_no_checks_gets_none(configured, instance, consent):
+    assert given(Policy(configured(HERS)), instance, consent, "shop-1") == ""
+
+
+def test_without_a_check_nobody_gets_one(configured):
+    assert given(Policy(configured()), Instance(properties=Wish(checks=("web",)))) == ""
+
+
+def test_whether_a_check_that_is_asked_for_exists_is_told_with_the_terms(configured):
+    policy = Policy(configured(HERS))
+    terms, _ = policy.of(Instance(properties=Wish(checks=("web", "wbe"))))
+    assert terms.reasons == (
+        "its image asks for health checks web",
+        "its image asks for health checks wbe, which are not understood: not defined here",
+    )
+
+
+def test_a_guest_that_may_only_be_recorded_is_not_recovered_for_being_unhealthy_either(configured):
+    policy = Policy(configured(HERS))
+    assert policy.timing.actions["unhealthy"] == "recover"
+    assert policy.of(Instance(properties=Wish(action="record")))[1].actions["unhealthy"] == "record"
+    assert Policy(configured("[verdicts]\nunhealthy = ignore\n")).timing.actions["unhealthy"] == "ignore"
 
 
 def test_the_meta_data_has_sensitivity_and_mode_with_their_words():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from heartbeat.incident import HUNG, QEMU_DIED, RECORD, RECOVER, Close, Open
+from heartbeat.incident import BESIDE, HUNG, QEMU_DIED, RECORD, RECOVER, Close, Open
 from heartbeat.observation import Sampled
 from heartbeat.verdict import Broken, begin, check, judge
+from heartbeat.watch import VERDICTS
 from tests.harness.observations import FIT, RUN, TIMING, UNFIT, UUID, guest, healthy, incident, sample
 
 
@@ -45,6 +46,15 @@ def test_a_step_against_our_promises_is_refused():
     with pytest.raises(Broken, match="again"):
         check(armed._replace(incident=incident(HUNG, RECOVER)), armed, [Close(1, "so"), hung], FIT, TIMING)
     check(armed, armed, [hung._replace(verdict=QEMU_DIED)], UNFIT, TIMING)
+
+
+@pytest.mark.parametrize("verdict", sorted(BESIDE))
+def test_what_is_judged_beside_the_watch_is_no_state_of_it_and_no_step_concludes_it(verdict):
+    assert verdict not in VERDICTS
+    armed = begin(guest(), RUN, True, None, 0)
+    for action in (RECORD, RECOVER):
+        with pytest.raises(Broken, match="no watch can see"):
+            check(armed, armed, [Open(UUID, "vm", RUN, verdict, action, '{"event":"x"}')], FIT, TIMING)
 
 
 def test_an_observation_changes_nothing_but_the_watch_that_it_returns():

@@ -9,18 +9,22 @@ import libvirt
 import libvirt_qemu
 import pytest
 
-from heartbeat.hypervisor.calls import Questions
+from heartbeat.health.replies import Reply
+from heartbeat.hypervisor.calls import MOST_SAID, Questions, _Command, _Question
 from heartbeat.hypervisor.link import Asker
-from heartbeat.probe import NO_DOMAIN, UNRESPONSIVE, Answer
+from heartbeat.message import Replied
+from heartbeat.probe import COMMAND_FAILED, INTERNAL, NO_DOMAIN, UNRESPONSIVE, Answer, request
 from tests.harness.observations import OTHER, UUID
 
 
 class Connection:
-    """calls: in their order, each with a guest's uuid. fails: libvirt's error numbers that the next questions meet."""
+    """calls: in their order, each with a guest's uuid. fails: libvirt's error numbers that the next questions meet,
+    with this text. replies: what the next ones are answered, instead of what they ask for."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
         self.fails: list[int] = []
+        self.text, self.replies = "made up", []
 
     def lookupByUUIDString(self, uuid: str) -> str:  # noqa: N802
         self.calls.append(("lookup", uuid))
@@ -33,8 +37,10 @@ class Connection:
         self.calls.append(("command", domain))
         if self.fails:
             error = libvirt.libvirtError("made up")
-            error.err = (self.fails.pop(0), 10, "made up", 2, None, None, None, 0, 0)
+            error.err = (self.fails.pop(0), 10, self.text, 2, None, None, None, 0, 0)
             raise error
+        if self.replies:
+            return self.replies.pop(0)
         return json.dumps({"return": json.loads(text)["arguments"]["id"]})
 
     def taken(self) -> list[str]:
@@ -58,7 +64,7 @@ def link(connection):
 @pytest.fixture
 def ask(link):
     questions = Questions(link, 1, lambda _: None)
-    return lambda uuid=UUID: questions._answer(0, uuid, 5)
+    return lambda uuid=UUID: questions._answer(0, _Question(uuid, 0.0, 5))
 
 
 def test_a_question_is_one_call_to_libvirt_and_the_domain_is_looked_up_once(connection, ask):
@@ -92,3 +98,57 @@ def test_without_a_connection_nobody_is_asked_and_the_link_is_to_blame(connectio
     link.askers = []
     assert ask() is Answer.LINK
     assert connection.calls == []
+
+
+@pytest.fixture
+def give(link):
+    """One command, and what comes of it."""
+    posted = []
+    questions = Questions(link, 1, posted.append)
+
+    def give(execute: str = "guest-exec-status", **arguments: object) -> Reply:
+        questions._ask(0, _Command(UUID, 7, request(execute, arguments), 5))
+        message = posted.pop()
+        assert isinstance(message, Replied)
+        assert (message.uuid, message.token, posted) == (UUID, 7, [])
+        assert message.reply.took >= 0
+        return message.reply._replace(took=0.0)
+
+    return give
+
+
+def test_a_command_s_reply_comes_back_with_its_token_and_what_was_returned(connection, give):
+    connection.replies = ['{"return": {"exited": true, "exitcode": 1}}', '{"return": null}', '{"return": [1.5, -2]}']
+    assert give(pid=5) == Reply(Answer.ALIVE, {"exited": True, "exitcode": 1})
+    assert give() == Reply(Answer.ALIVE, None)
+    assert give() == Reply(Answer.ALIVE, [1.5, -2])
+    assert connection.taken() == ["lookup", "command", "command", "command"]
+
+
+@pytest.mark.parametrize("reply", [
+    "", "{", "[]", "5", '{"error": {}}', '{"return": NaN}', '{"return": ' + "9" * 30 + "}", "[" * 100_000,
+    '{"return": "' + "x" * (1 << 20) + '"}', None,
+], ids=lambda reply: repr(reply)[:30])  # fmt: skip
+def test_a_reply_that_nobody_can_use_is_garbled(connection, give, reply):
+    connection.replies = [reply]
+    assert give() == Reply(Answer.GARBLED)
+
+
+@pytest.mark.parametrize(("code", "answer"), [
+    (INTERNAL, Answer.GARBLED), (COMMAND_FAILED, Answer.ALIVE), (UNRESPONSIVE, Answer.NOT_CONNECTED),
+])  # fmt: skip
+def test_a_refusal_is_life_and_libvirts_text_of_a_failure_is_kept_and_bounded(connection, give, code, answer):
+    connection.fails, connection.text = [code] * 2, "unable to execute QEMU agent command 'guest-exec': disabled"
+    assert give("guest-exec") == Reply(answer, None, connection.text)
+    connection.text = "x" * 100_000
+    assert len(give("guest-exec").error) == MOST_SAID
+
+
+def test_a_command_without_a_connection_comes_back_as_well(link, give):
+    link.askers = []
+    assert give() == Reply(Answer.LINK)
+
+
+def test_a_failure_of_our_own_is_no_word_on_the_guest(link, give):
+    link.askers = [None]
+    assert give() == Reply(Answer.UNCLEAR)

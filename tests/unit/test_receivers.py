@@ -12,7 +12,7 @@ from heartbeat.backends import CLEARED, Delivered, Later, Report
 from heartbeat.backends.mistral import Mistral
 from heartbeat.backends.vitrage import Vitrage
 from heartbeat.backends.webhook import Webhook, signature
-from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_DIED, RECORD, RECOVER
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_DIED, RECORD, RECOVER, UNHEALTHY
 from tests.harness.credentials import sender_options
 from tests.harness.endpoint import Endpoint, Fault
 from tests.harness.receivers import KEY
@@ -90,6 +90,21 @@ def test_an_alarm_of_what_is_only_recorded_is_a_warning(make, endpoint):
     make(Vitrage).deliver(replace(REPORT, verdict=AGENT_SILENT, action=RECORD))
     assert said(endpoint, "vitrage")[0]["details"]["alerts"][0]["labels"]["severity"] == "warning"
     assert list(endpoint.receiver("vitrage").alarms) == [("QgaAgentSilent", GUEST)]
+
+
+def test_what_an_application_says_travels_with_the_alarm_and_nothing_that_a_terminal_obeys(make, endpoint):
+    found = {"check": "web", "status": "unhealthy", "text": "no quorum\x1b[2J", "failures": 3, "seconds": 60}
+    evidence = json.dumps(found)
+    report = replace(REPORT, verdict=UNHEALTHY, evidence=evidence)
+    for kind in (Vitrage, Webhook):
+        make(kind).deliver(report)
+    assert list(endpoint.receiver("vitrage").alarms) == [("QgaUnhealthy", GUEST)]
+    [alert] = said(endpoint, "vitrage")[0]["details"]["alerts"]
+    told = "instance-00000001 on compute1, recover; check web: unhealthy: no quorum\\x1b[2J"
+    assert alert["annotations"]["description"] == told
+    assert said(endpoint, "webhook")[0]["evidence"] == {**found, "text": "no quorum\\x1b[2J"}
+    make(Vitrage).deliver(replace(report, evidence="{"))
+    assert "check" not in said(endpoint, "vitrage")[1]["details"]["alerts"][0]["annotations"]["description"]
 
 
 def test_a_time_without_a_fraction_is_written_with_one_since_vitrage_drops_it_otherwise(make, endpoint):

@@ -12,12 +12,17 @@ from heartbeat.choices import Choices
 from heartbeat.control import Refused
 from heartbeat.discrepancies import Discrepancies
 from heartbeat.guest import Channel, Guest
+from heartbeat.health.account import Account, Known
+from heartbeat.health.condition import Condition
+from heartbeat.health.course import Status
+from heartbeat.health.diagnoses import Diagnoses
 from heartbeat.incident import HUNG, RECOVER, Close, Open
 from heartbeat.ledger import Ledger
 from heartbeat.requests import Node, handlers
 from heartbeat.schedule import Schedule
 from heartbeat.watch import HEALTHY, Fitness, Timing, Watch
 from tests.harness.memory_ledger import MemoryLedger
+from tests.harness.wards import APP
 
 FIRST, SECOND = "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b01", "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b02"
 STRANGER = "99999999-1659-4c83-b4e6-4e0e6d0f0b09"
@@ -34,11 +39,16 @@ class Owner:
             for uuid, name in names.items()
         }  # fmt: skip
         nova = Discrepancies(MemoryLedger(), lambda: NOW, dict, print, print, watches)
+        ill = Diagnoses(MemoryLedger(), lambda: NOW, dict, print, print, watches)
         self.guests = SimpleNamespace(
-            watches=watches, choices=Choices(), discrepancies=nova, timing=lambda uuid, usual: usual
+            watches=watches, choices=Choices(), discrepancies=nova, timing=lambda uuid, usual: usual, diagnoses=ill
         )
+        self.ward = SimpleNamespace(account=self.account)
         self.schedule, self.timing = Schedule(10, 4, 4), Timing(10, 5, 15, 60)
         self.link, self.link_since, self.given = "", 0.0, []
+
+    def account(self, uuid):
+        return Account([Known(APP, self.guests.diagnoses.patients.get(uuid))], "", "", None)
 
     def call(self, function):
         return function()
@@ -195,3 +205,21 @@ def test_a_ledger_that_fails_says_what_to_do(ask, ledger):
 
 def test_status_says_how_fit_we_are(ask):
     assert ask("status")["fitness"] == {"able": True, "why": "", "stretch": 2.0}
+
+
+def test_status_and_why_say_how_a_guest_is_by_its_checks(ask, owner):
+    assert ask("status")["guests"][0]["checks"] == [], "one without checks"
+    owner.guests.diagnoses.patients[FIRST] = Condition(Status.UNHEALTHY, "no database", 0.0, 0.0, 0.25, 2, 0.0)
+    ill, well = ask("status")["guests"]
+    [check] = ill["checks"]
+    assert {**check, "since": "", "at": ""} == {
+        "name": "app", "status": "unhealthy", "since": "", "at": "", "text": "no database", "took": 0.25,
+        "failures": 2, "failed": False,
+    }  # fmt: skip
+    assert check["since"].endswith("+00:00")
+    assert (well["checks"], well["unhealthy"], ask("status")["checks"]) == ([], None, {"held": None})
+    found = ask("why", uuid=FIRST)
+    assert found["checks"] == [{**check, "since": found["checks"][0]["since"], "at": found["checks"][0]["at"]}]
+    [line] = [line for line in found["lines"] if line.startswith("check ")]
+    assert "app: unhealthy for" in line
+    assert line.endswith("2 of 3 failures, at most recover: no database")

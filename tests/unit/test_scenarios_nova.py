@@ -444,7 +444,7 @@ def test_status_shows_what_differs_when_nova_was_heard_and_what_is_wrong_with_it
     assert (shown["error"], shown["servers"], len(shown["differences"])) == (None, 2, 1)
     assert shown["differences"][0]["uuid"] == UUID
     assert shown["differences"][0]["deliveries"] == {"masakari": "pending"}
-    assert status.incidents(it.node.owner.guests.watches, differences) == [incidents[0].id]
+    assert status.incidents(it.node.owner.guests.watches, differences.incidents) == [incidents[0].id]
     it.answers = False
     it.run(60)
     assert status.nova(differences, {}, str)["error"] == "Nova answers 503"

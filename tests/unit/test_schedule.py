@@ -188,3 +188,66 @@ def test_a_shorter_interval_holds_from_the_next_round_on(schedule):
     schedule.interval = 2.0
     asked = run(schedule, 10.0, 40.0)
     assert len([1 for at, _ in asked if at > 20.0]) == pytest.approx(10 * len(GUESTS), rel=0.02)
+
+
+def test_a_call_waits_for_every_question_that_is_due_and_leaves_two_slots_to_guests_that_may_answer():
+    schedule = Schedule(10.0, 6, 4)
+    schedule.add(GUESTS[0], 0.0)
+    assert not schedule.call(GUESTS[1], 20.0), "a question is due"
+    assert schedule.take(20.0) == GUESTS[0]
+    assert not schedule.call(GUESTS[0], 20.0), "its question is out"
+    taken = [schedule.call(guest, 20.0) for guest in GUESTS[1:8]]
+    assert taken == [True] * 4 + [False] * 3
+    assert not schedule.call(GUESTS[1], 20.0), "never two in one guest"
+    schedule.soon(GUESTS[20], 20.0)
+    assert schedule.take(20.0) == GUESTS[20], "a guest that may answer finds its slot"
+
+
+def test_calls_that_hang_and_guests_that_hang_share_what_is_not_kept_for_the_others():
+    schedule = Schedule(10.0, 6, 4)
+    assert [schedule.call(guest, 20.0) for guest in GUESTS[:3]] == [True] * 3
+    for guest in GUESTS[10:13]:
+        schedule.soon(guest, 20.0, silent=True)
+    assert [schedule.take(20.0), schedule.take(20.0)] == [GUESTS[10], None]
+    schedule.soon(GUESTS[20], 20.0)
+    schedule.soon(GUESTS[21], 20.0)
+    assert {schedule.take(20.0), schedule.take(20.0)} == set(GUESTS[20:22])
+    assert schedule.full
+
+
+def test_a_question_that_falls_due_while_a_call_is_out_follows_at_once():
+    schedule = Schedule(10.0, 6, 4)
+    schedule.soon(GUESTS[0], 25.0)
+    assert schedule.call(GUESTS[0], 20.0)
+    assert schedule.take(30.0) is None
+    assert GUESTS[0] in schedule
+    assert schedule.due(GUESTS[0]) == 25.0
+    assert GUESTS[0] in schedule.overdue(26.0), "it is not missed meanwhile"
+    schedule.called(GUESTS[0])
+    assert not schedule.call(GUESTS[0], 30.0), "the question comes first"
+    assert schedule.take(30.0) == GUESTS[0]
+
+
+def test_a_guest_is_asked_at_once_after_a_call_that_it_left_unanswered():
+    schedule = Schedule(10.0, 6, 4)
+    schedule.add(GUESTS[0], 0.0)
+    schedule.take(20.0)
+    schedule.returned(GUESTS[0], 20.0)
+    assert schedule.call(GUESTS[0], 21.0)
+    schedule.called(GUESTS[0])
+    schedule.soon(GUESTS[0], 26.0)
+    assert schedule.take(26.0) == GUESTS[0]
+
+
+def test_a_guest_that_is_removed_while_a_call_is_out_is_asked_no_more():
+    schedule = Schedule(10.0, 6, 4)
+    schedule.add(GUESTS[0], 0.0)
+    assert schedule.call(GUESTS[0], 0.0) or schedule.due(GUESTS[0]) == 0.0
+    schedule.remove(GUESTS[0])
+    schedule.called(GUESTS[0])
+    assert schedule.next_at() == NEVER
+    schedule.called("never called")
+    schedule.add(GUESTS[1], 50.0)
+    due = schedule.due(GUESTS[1])
+    schedule.called(GUESTS[1])
+    assert schedule.due(GUESTS[1]) == due

@@ -16,7 +16,8 @@ guests = some.sampled_from(GUESTS)
 
 class Wishes(RuleBasedStateMachine):
     """due: of each guest that waits. silent: those whose last question that returned was not answered.
-    out: of each guest that is being asked, whether it is asked on (None: not), and whether at once."""
+    out: of each guest that is being asked, whether it is asked on (None: not), and whether at once.
+    called: the guests to which a call is out; their questions that fall due wait in `due`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,6 +25,7 @@ class Wishes(RuleBasedStateMachine):
         self.due: dict[str, float] = {}
         self.silent: set[str] = set()
         self.out: dict[str, bool | None] = {}
+        self.called: set[str] = set()
 
     def own_place(self, uuid: str) -> float:
         """The next time at which the schedule would ask this guest in every round."""
@@ -69,11 +71,23 @@ class Wishes(RuleBasedStateMachine):
             del self.due[expected]
             self.out[expected] = False
 
+    @property
+    def full(self) -> bool:
+        return len(self.out) + len(self.called) >= SLOTS
+
+    @property
+    def room(self) -> bool:
+        """For what may keep its slot for long."""
+        return sum(uuid in self.silent for uuid in self.out) + len(self.called) < AGAIN
+
+    def waiting(self) -> list[tuple[float, str]]:
+        """Who can be asked as far as he is concerned, in order."""
+        return sorted((at, uuid) for uuid, at in self.due.items() if uuid not in self.called)
+
     def next_now(self) -> str | None:
-        if len(self.out) >= SLOTS:
+        if self.full:
             return None
-        ready = sorted((at, uuid) for uuid, at in self.due.items() if at <= self.now)
-        room = sum(uuid in self.silent for uuid in self.out) < AGAIN
+        ready, room = [it for it in self.waiting() if it[0] <= self.now], self.room
         first = [uuid for _, uuid in ready if uuid not in self.silent]
         again = [(at, uuid) for at, uuid in ready if uuid in self.silent and room]
         nobody = not self.silent & self.out.keys()
@@ -93,6 +107,25 @@ class Wishes(RuleBasedStateMachine):
             usual = place if place > self.now else self.now + INTERVAL
             self.due[uuid] = self.now if at_once else usual + (rounds - 1) * INTERVAL
 
+    @rule(uuid=guests)
+    def call(self, uuid: str) -> None:
+        free = uuid not in self.out and uuid not in self.called
+        expected = free and not self.full and self.room and self.next_now() is None
+        assert self.real.call(uuid, self.now) is expected
+        if expected:
+            self.called.add(uuid)
+
+    @rule(uuid=guests)
+    def call_returned(self, uuid: str) -> None:
+        self.real.called(uuid)
+        self.called.discard(uuid)
+
+    @invariant()
+    def nobody_is_asked_and_called_at_a_time_and_slots_are_kept_for_who_may_answer(self) -> None:
+        assert not self.out.keys() & self.called
+        assert len(self.called) <= AGAIN
+        assert all(self.real.busy(uuid) is (uuid in self.out or uuid in self.called) for uuid in GUESTS)
+
     @invariant()
     def it_is_as_wished(self) -> None:
         for uuid in GUESTS:
@@ -102,13 +135,14 @@ class Wishes(RuleBasedStateMachine):
             else:
                 assert self.real.due(uuid) == NEVER
         assert not self.out.keys() & self.due.keys()
-        assert len(self.out) <= SLOTS
+        assert len(self.out) + len(self.called) <= SLOTS
+        late = {uuid for uuid, at in self.due.items() if at < self.now and uuid not in self.silent - self.called}
+        assert self.real.overdue(self.now) >= late
 
     @invariant()
     def the_loop_wakes_when_somebody_can_be_asked_and_not_before(self) -> None:
-        room = sum(uuid in self.silent for uuid in self.out) < AGAIN
-        times = [at for uuid, at in self.due.items() if room or uuid not in self.silent]
-        if len(self.out) >= SLOTS or not times:
+        times = [at for at, uuid in self.waiting() if self.room or uuid not in self.silent]
+        if self.full or not times:
             assert self.real.next_at() == NEVER
         else:
             assert abs(self.real.next_at() - min(times)) < 1e-6

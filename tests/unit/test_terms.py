@@ -9,6 +9,7 @@ import pytest
 from heartbeat.incident import CAREFUL
 from heartbeat.terms import (
     ACTION,
+    CHECKS,
     KEY,
     NO_INSTANCE,
     SENSITIVITIES,
@@ -18,6 +19,7 @@ from heartbeat.terms import (
     Instance,
     Rules,
     Wish,
+    excerpt,
     terms,
     wish,
 )
@@ -103,8 +105,37 @@ def test_keys_are_spelt_with_colons_or_underscores_and_other_values_mean_nothing
     assert wish(pairs) == found
 
 
-def test_nothing_that_a_tenant_wrote_is_ever_repeated():
-    said = wish([(KEY, "<evil>"), (SENSITIVITY, "<evil>"), (ACTION, "<evil>")])
-    found = terms(Instance("<evil>", said, said), Consent(None, said, "<evil>", said), OPT_IN)
+@pytest.mark.parametrize(("value", "checks", "odd"), [
+    ("web", ("web",), ()), (" Web , queue,web,, ", ("web", "queue"), ()), ("none", (), ()), ("web, NONE", (), ()),
+    ("", None, (CHECKS,)), (" , ", None, (CHECKS,)), ("<evil>", None, (CHECKS,)), ("web, <evil>", ("web",), (CHECKS,)),
+    ("web;queue", None, (CHECKS,)), ("x" * 33, None, (CHECKS,)), ("x" * 32, ("x" * 32,), ()),
+    ("w," * 127 + "w", ("w",), ()), ("w," * 127 + "we", None, (CHECKS,)), ("web," * 10**6, None, (CHECKS,)),
+])  # fmt: skip
+def test_a_list_of_checks_is_names_or_none_and_what_may_be_cut_is_not_taken(value, checks, odd):
+    for key in (CHECKS, "masakari_qga_checks"):
+        assert wish([(key, value)]) == wish([(key, excerpt(key, value))]) == Wish(checks=checks, odd=odd)
+
+
+def test_who_asks_for_which_checks_is_told_and_which_of_them_are_not_defined():
+    rules = Rules(checks=frozenset({"web", "queue"}))
+    instance = Instance(specs=Wish(checks=("web", "webb")), properties=Wish(checks=("queue",)))
+    assert terms(instance, Consent(metadata=Wish(checks=())), rules).reasons == (
+        "its flavor asks for health checks web",
+        "its flavor asks for health checks webb, which are not understood: not defined here",
+        "its image asks for health checks queue",
+        "its server's metadata wants no health checks",
+    )
+
+
+def test_however_many_checks_are_asked_for_few_are_told():
+    many = wish([(CHECKS, ",".join(f"{number}" for number in range(70)))])
+    found, = terms(Instance(properties=many), None, Rules()).reasons
+    assert found.startswith("its image asks for health checks 0, 1, 2, 3, 4 and 65 more, which are not understood")
+
+
+def test_nothing_that_a_tenant_wrote_is_ever_repeated_unless_it_could_be_a_checks_name():
+    said = wish([(KEY, "<evil>"), (SENSITIVITY, "<evil>"), (ACTION, "<evil>"), (CHECKS, "<evil>, web")])
+    found = terms(Instance("<evil>", said, said, "<evil>"), Consent(None, said, "<evil>", said), OPT_IN)
     assert "evil" not in str(found)
+    assert "its image asks for health checks web, which are not understood: not defined here" in found.reasons
     assert "its image has a value for masakari:qga that is not understood" in found.reasons
