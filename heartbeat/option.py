@@ -24,7 +24,7 @@ class Option:
     """One option.
 
     kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated), backends (such a
-    list, of ours and of those that others have installed) or path (absolute).
+    list, of ours and of those that others have installed), path (absolute) or pattern (such a one, with {uuid}).
     low, high: inclusive bounds of a number. choices: permitted words of a choice or a list.
     parameter: its name as an OCF parameter, or "" where it belongs in the file only.
     secret: never printed by anything.
@@ -131,6 +131,12 @@ def _path(option: Option, text: str) -> str:
     return _string(option, text)
 
 
+def _pattern(option: Option, text: str) -> str:
+    if text and ("{uuid}" not in text or "/../" in f"{text}/" or not text.startswith("/")):
+        raise BadValue(option, text, "give an absolute path with {uuid} in it, where the guest's uuid is to stand")
+    return _string(option, text)
+
+
 def _string(option: Option, text: str) -> str:
     if not text.isprintable():
         raise BadValue(option, text, "has control characters; remove them")
@@ -153,5 +159,6 @@ _PARSERS: dict[str, Callable[[Option, str], Value]] = {
     "list": _list,
     "backends": _backends,
     "path": _path,
+    "pattern": _pattern,
     "hostname": _hostname,
 }

@@ -15,6 +15,7 @@ from heartbeat.incident import CAREFUL
 
 # Flavors spell the first with a colon, as all of their extra specs; image properties cannot.
 KEY, SENSITIVITY, ACTION = "masakari:qga", "masakari:qga_sensitivity", "masakari:qga_action"
+SCREENSHOT = "masakari:qga_screenshot"
 # The most sensitive first.
 SENSITIVITIES = ("high", "medium", "low")
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
@@ -28,6 +29,7 @@ class Wish(NamedTuple):
     sensitivity: str = ""
     action: str = ""
     odd: tuple[str, ...] = ()
+    screenshot: bool | None = None
 
 
 SILENT = Wish()
@@ -67,12 +69,14 @@ class Rules(NamedTuple):
 
 class Terms(NamedTuple):
     """exempt: why it is not watched, "" if it is. action: the most that a verdict may cause. reasons: who said what,
-    for people; made of our own words only."""
+    for people; made of our own words only. screenshot: whether a picture of its screen may be kept; None: nobody
+    says."""
 
     exempt: str
     sensitivity: str
     action: str
     reasons: tuple[str, ...] = ()
+    screenshot: bool | None = None
 
 
 def truth(text: str) -> bool | None:
@@ -94,17 +98,23 @@ def wish(pairs: Iterable[tuple[str, str]]) -> Wish:
     if not found:
         return SILENT
     watched, sensitivity, action = truth(found.get(KEY, "")), found.get(SENSITIVITY, ""), found.get(ACTION, "")
-    known = {KEY: watched is not None, SENSITIVITY: sensitivity in SENSITIVITIES, ACTION: action in CAREFUL}
+    screenshot = truth(found.get(SCREENSHOT, ""))
+    known = {
+        KEY: watched is not None, SENSITIVITY: sensitivity in SENSITIVITIES, ACTION: action in CAREFUL,
+        SCREENSHOT: screenshot is not None,
+    }  # fmt: skip
     return Wish(
         watched,
         sensitivity if known[SENSITIVITY] else "",
         action if known[ACTION] else "",
-        tuple(key for key in (KEY, SENSITIVITY, ACTION) if key in found and not known[key]),
+        tuple(key for key in KEYS if key in found and not known[key]),
+        screenshot,
     )
 
 
 _NO_RAISE = ", which lowers nothing"
-_NAMES = {key.replace(":", "_"): key for key in (KEY, SENSITIVITY, ACTION)}
+KEYS = (KEY, SENSITIVITY, ACTION, SCREENSHOT)
+_NAMES = {key.replace(":", "_"): key for key in KEYS}
 
 
 def terms(instance: Instance, consent: Consent | None, rules: Rules, before: bool = False) -> Terms:
@@ -131,7 +141,13 @@ def terms(instance: Instance, consent: Consent | None, rules: Rules, before: boo
             reasons.append(f"its {who} says at most {said.action}{_NO_RAISE * (not lower)}")
     for who, said in (("flavor", specs), *tenants):
         reasons += [f"its {who} has a value for {key} that is not understood" for key in said.odd]
-    return Terms(exempt, sensitivity, action, tuple(reasons))
+    return Terms(exempt, sensitivity, action, tuple(reasons), _screenshot([specs, *(it for _, it in tenants)]))
+
+
+def _screenshot(said: Iterable[Wish]) -> bool | None:
+    """A no of anybody is a no."""
+    words = {it.screenshot for it in said}
+    return None if words == {None} else False not in words
 
 
 def _exempt(

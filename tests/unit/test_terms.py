@@ -27,7 +27,7 @@ OPT_IN = Rules(opt_in=True)
 
 
 def test_without_a_word_from_anybody_every_guest_is_watched_by_the_usual_terms():
-    assert terms(NO_INSTANCE, None, Rules()) == ("", "medium", "recover", ())
+    assert terms(NO_INSTANCE, None, Rules()) == Terms("", "medium", "recover")
 
 
 @pytest.mark.parametrize(("instance", "consent", "reason"), [
