@@ -17,6 +17,7 @@ from heartbeat.terms import (
     Consent,
     Instance,
     Rules,
+    Terms,
     Wish,
     terms,
     wish,
