@@ -330,7 +330,7 @@ def test_a_stopped_helper_leaves_no_socket_though_it_could_not_remove_it(node, b
 def test_a_check_looks_as_the_user_and_says_as_whom(node):
     shutil.rmtree(RUN, ignore_errors=True)
     for path in STATE.iterdir():
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     os.chown(STATE, 0, 0)       # as the package leaves it, and a log of an earlier version
     Path(LOG).unlink(missing_ok=True)
     Path(LOG).touch(0o600)

@@ -58,9 +58,9 @@ def module_ward(libvirtd, tmp_path_factory):
 def _opening(make, folder):
     opened: list[Ward] = []
 
-    def ward(watch=FAST) -> Ward:
+    def ward(watch=FAST, **sections) -> Ward:
         # Half of a ward's guests are broken at once: on a real node that would be the node's fault.
-        opened.append(Ward(folder, make, watch, breaker={"action": "report"}).__enter__())
+        opened.append(Ward(folder, make, watch, **{"breaker": {"action": "report"}, **sections}).__enter__())
         return opened[-1]
     yield ward
     for it in opened:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from heartbeat.backends import FAILED, Delivered, Later, Report
-from heartbeat.delivery import GONE, NOT_NOW, STANDS, Courier
+from heartbeat.delivery import AFTER_SOON, GONE, NOT_NOW, SOON, STANDS, Courier
 from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Open
 from heartbeat.ledger import Ledger, LedgerError
 
@@ -419,3 +419,23 @@ def test_a_report_that_nobody_answers_does_not_hold_up_the_end(tmp_path):
     desk.courier._thread.join(60)
     assert desk.ledger.attempt(1).uncertain
     desk.ledger.close()
+
+
+def test_while_evidence_is_taken_the_login_goes_on_and_the_report_goes_right_after(desk):
+    desk.fail("guest")
+    desk.answers[1] = SOON
+    prepared = []
+    desk.receiver.prepare = lambda: prepared.append(desk.clock.now)
+    assert desk.courier.step() == pytest.approx(AFTER_SOON)
+    assert (desk.receiver.sent(), prepared) == ([], [desk.clock.now])
+    assert desk.courier.status()["error"] is None
+    desk.clock.now += AFTER_SOON
+    desk.answers[1] = STANDS
+    assert desk.courier.step() == 0.0
+    assert [number for number, _, _ in desk.receiver.sent()] == [1]
+
+
+def test_evidence_of_one_guest_keeps_no_other_report_back(desk):
+    desk.fail("first", "second")
+    desk.answers[1] = SOON
+    assert [number for number, _, _ in desk.until_idle()] == [2]
