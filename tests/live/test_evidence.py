@@ -43,7 +43,7 @@ def ward(module_ward):
     """Guests that have failed, each in its way, with their evidence taken."""
     ward = module_ward(evidence={"console": CONSOLE})
     common = {"vga": True, "console": CONSOLE}
-    ward.boot("panicked", "panicked and gone", panic_device=True, on_crash="preserve", **common)
+    ward.boot("panicked", panic_device=True, on_crash="preserve", **common)
     ward.boot("hung", "qemu killed", "qemu stopped", "agent frozen", **common)
     ward.boot("without a screen", console=CONSOLE)
     ward.boot("says no", properties={"masakari_qga_screenshot": "no"}, **common)
