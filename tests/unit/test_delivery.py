@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from heartbeat.backends import FAILED, Delivered, Later, Report
 from heartbeat.delivery import AFTER_SOON, GONE, NOT_NOW, SOON, STANDS, Courier
+from heartbeat.evidence.collection import Collection, Rules
 from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Open
 from heartbeat.ledger import Ledger, LedgerError
 
@@ -433,6 +435,22 @@ def test_while_evidence_is_taken_the_login_goes_on_and_the_report_goes_right_aft
     desk.answers[1] = STANDS
     assert desk.courier.step() == 0.0
     assert [number for number, _, _ in desk.receiver.sent()] == [1]
+
+
+def test_evidence_that_never_comes_delays_a_report_by_two_seconds_at_most(desk, tmp_path):
+    """With the real rule for how long a report waits, and a capture that hangs for ever."""
+    taken = Collection(
+        str(tmp_path), Rules(), desk.ledger, SimpleNamespace(portray=lambda *_: threading.Event().wait()),
+        lambda _: ("", ""), print, desk.clock.wall, desk.clock,
+    )  # fmt: skip
+    desk.fail("guest")
+    opened = desk.clock.now
+    taken._pending[1] = opened
+    desk.confirm = lambda incident: SOON if taken.awaited(incident, desk.clock.now) else STANDS
+    desk.courier = desk.hire()
+    while not desk.receiver.sent():
+        desk.clock.now += desk.courier.step()
+    assert 1.5 < desk.clock.now - opened <= 2.0
 
 
 def test_evidence_of_one_guest_keeps_no_other_report_back(desk):
