@@ -31,7 +31,7 @@ from heartbeat.watch import Watch
 MOST, LONGEST = 700, 120  # characters of all, and of one line's text
 AGENT = "agent: "  # how lines begin that the agent has earned
 _TOLD: dict[type, Callable[..., str]] = {
-    Paused: lambda it: f"paused: {it.why}",
+    Paused: lambda it: it.why,
     Resumed: lambda it: f"resumed: {it.how}" if it.how else "resumed",
     Rebooted: lambda it: "reset",
     Panicked: lambda it: "its kernel panicked, and dumps" if it.dumping else "its kernel panicked",
@@ -62,7 +62,8 @@ def noted(history: str, observation: Observation, before: Watch, after: Watch, n
     if isinstance(observation, Seen) and observation.incarnation != before.incarnation:
         words.append("seen as another QEMU process")
     if before.state != after.state:
-        words.append(f"{after.state}, was {before.state}" + (f": {after.detail}" if after.detail else ""))
+        detail = f": {after.detail}" if after.detail and after.detail not in words else ""
+        words.append(f"{after.state}, was {before.state}{detail}")
     text = plain("; ".join(words), LONGEST)
     if not text or history.endswith(f" {text}\n"):
         return history

@@ -43,7 +43,7 @@ def test_a_guest_that_stays_well_leaves_no_trace(observation):
 
 @pytest.mark.parametrize(("observation", "line"), [
     (Answered(Answer.SILENT, 1.0), "agent: " + Answer.SILENT.value),
-    (Paused("paused: migration", "migration"), "paused: paused: migration"),
+    (Paused("paused: migration", "migration"), "paused: migration"),
     (Panicked(False), "its kernel panicked"),
     (Rebooted(), "reset"),
     (ChannelChanged(False), "it closed the agent's channel"),
