@@ -184,7 +184,7 @@ OPTIONS: tuple[Option, ...] = (
         " no console is kept, and the process that reads it is not started.",
     ),
     Option(
-        "evidence", "keep", "integer", 100, low=0, high=100000, reloadable=True,
+        "evidence", "keep", "integer", 100, low=0, high=10000, reloadable=True,
         reason="Incidents of which evidence is kept, the newest ones. 0: none is taken.",
     ),
     Option(

@@ -102,24 +102,27 @@ class Collection:
             self._pool.put(None)
 
     def _perform(self, _: int, scene: Scene | None) -> None:
+        if scene is not None:
+            try:
+                self._guarded(scene, lambda: self._capture(scene))
+            finally:
+                self._pending.pop(scene.incident.id, None)
+                self._done()  # whoever waits for it does not wait for what follows
+        self._guarded(scene, self._tidy)
+
+    def _guarded(self, scene: Scene | None, step: Callable[[], None]) -> None:
         try:
-            if scene is not None:
-                self._capture(scene)
-            with self._writing:
-                unfinished, self._unfinished = self._unfinished, False
-                self._archive.tidy(self.rules.limits, self._date(), unfinished)
-            if scene is not None and self._trouble:
-                log.info("evidence can be kept again")
-                self._trouble = ""
+            step()
         except OSError as error:
             self._failed(error.strerror or str(error), scene)
         except Exception as error:
             log.exception("evidence was not taken because of a bug in masakari-qga")
             self._trouble = repr(error)
-        finally:
-            if scene is not None:
-                self._pending.pop(scene.incident.id, None)
-                self._done()
+
+    def _tidy(self) -> None:
+        with self._writing:
+            self._archive.tidy(self.rules.limits, self._date(), self._unfinished)
+            self._unfinished = False
 
     def _capture(self, scene: Scene) -> None:
         uuid, begun, begun_at = scene.incident.uuid, self._wall(), self._clock()
@@ -134,6 +137,9 @@ class Collection:
         found.manifest["taken"]["seconds"] = round(self._clock() - begun_at, 3)
         with self._writing:
             self._archive.put(scene.incident.id, found.manifest, found.files)
+        if self._trouble:
+            log.info("evidence can be kept again")
+            self._trouble = ""
         log.debug("incident %d: evidence taken in %.3f s", scene.incident.id, self._clock() - begun_at)
 
     def _completed(self, scene: Scene) -> Case:
