@@ -151,7 +151,7 @@ class Collection:
 
     def _failed(self, why: str, scene: Scene | None) -> None:
         why = plain(why, 200)
-        if why != self._trouble:
+        if not self._trouble:  # one trouble may have many reasons, one after the other
             of = f"incident {scene.incident.id}" if scene else "older incidents"
             log.warning("%s: evidence is not kept, reports go on: %s; see %s", of, why, self._archive.path)
         self._trouble = why
