@@ -109,3 +109,16 @@ def test_nothing_that_a_tenant_wrote_is_ever_repeated():
     found = terms(Instance("<evil>", said, said), Consent(None, said, "<evil>", said), OPT_IN)
     assert "evil" not in str(found)
     assert "its image has a value for masakari:qga that is not understood" in found.reasons
+
+
+@pytest.mark.parametrize(("flavor", "image", "server", "kept"), [
+    ("", "", "", None), ("yes", "", "", True), ("", "yes", "", True), ("", "", "yes", True),
+    ("yes", "no", "", False), ("no", "yes", "yes", False), ("", "", "no", False), ("maybe", "", "", None),
+])
+def test_a_picture_of_the_screen_is_anybodys_to_refuse_and_to_allow(flavor, image, server, kept):
+    specs, properties, metadata = (wish([(key, value)] if value else []) for key, value in (
+        ("masakari:qga_screenshot", flavor), ("masakari_qga_screenshot", image), ("masakari_qga_screenshot", server)))
+    found = terms(Instance("m1", specs, properties), Consent(metadata=metadata), Rules())
+    assert found.screenshot is kept
+    assert found[:3] == ("", "medium", "recover")
+    assert any("masakari:qga_screenshot" in reason for reason in found.reasons) == (flavor == "maybe")
