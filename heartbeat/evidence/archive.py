@@ -7,10 +7,10 @@ here follows a link, waits for a pipe, or takes more than what was written.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
-import shutil
 import stat
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -228,21 +228,23 @@ def _aside(folder: int, name: str) -> str:
     return other
 
 
-def _remove(folder: int, name: str) -> None:
-    """A bundle with all in it, or whatever has its name. A link goes, not what it leads to."""
+def _remove(folder: int, name: str, depth: int = 4) -> None:
+    """A bundle with all in it, or whatever has its name. A link goes, not what it leads to: all is done in directories
+    that are open, wherever their paths lead to by now.
+
+    Not by shutil, whose rmtree takes such a one only since Python 3.11, and which costs the helper half a MiB.
+    """
     if not _there(folder, name):
         return
-    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-        # By the directory that is open, wherever its path leads to by now; rmtree takes one only since Python 3.11.
-        below = os.open(name, _FOLDER, dir_fd=folder)
-        try:
-            for inner in os.listdir(below):
-                if stat.S_ISDIR(os.stat(inner, dir_fd=below, follow_symlinks=False).st_mode):
-                    shutil.rmtree(f"/proc/self/fd/{below}/{inner}")
-                else:
-                    os.unlink(inner, dir_fd=below)
-        finally:
-            os.close(below)
-        os.rmdir(name, dir_fd=folder)
-    else:
+    if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=folder)
+        return
+    if not depth:
+        raise OSError(errno.ELOOP, f"directories within directories: {name}")
+    below = os.open(name, _FOLDER, dir_fd=folder)
+    try:
+        for inner in os.listdir(below):
+            _remove(below, inner, depth - 1)
+    finally:
+        os.close(below)
+    os.rmdir(name, dir_fd=folder)
