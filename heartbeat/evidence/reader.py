@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import stat
 import sys
 
@@ -25,6 +24,7 @@ FILES = 16  # open at a time; two or three are
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 24, 38
 CAP_DAC_READ_SEARCH, CAPABILITIES = 2, 64
 CAPABILITY_VERSION = 0x20080522
+SIGKILL = 9  # module signal would take a MiB for it
 
 
 class Refused(Exception):
@@ -118,7 +118,7 @@ def restrict(uid: int, gid: int) -> None:
     _keep((1 << CAP_DAC_READ_SEARCH) if root else 0)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     _prctl(PR_SET_DUMPABLE, 0)
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # which a change of user takes back, so not before
+    _prctl(PR_SET_PDEATHSIG, SIGKILL)  # which a change of user takes back, so not before
     for limit, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_FSIZE, 0),
                         (resource.RLIMIT_NOFILE, FILES)):  # fmt: skip
         resource.setrlimit(limit, (most, most))
