@@ -51,13 +51,14 @@ class Courier:
         self._backend, self._ledger, self._hostname, self._confirm = backend, ledger, hostname, confirm
         self._wall, self._clock, self._chance, self._told = wall, clock, chance, accepted
         self._waits: dict[int, Wait] = {}
+        self._soon: set[int] = set()  # of these, those that wait for evidence
         self._accepted: dict[int, tuple[str, str]] = {}  # what the ledger could not be told yet
         self._failures, self._resume_at = 0, clock()  # of the backend as a whole
         self._error: str | None = None
         self._ours: str | None = None  # trouble on our side: the ledger, a bug
         self._used_at: float | None = None
         self._pending = self._delivered = 0
-        self._wake, self._stopping, self._afresh = threading.Event(), False, False
+        self._wake, self._stopping, self._afresh, self._woken = threading.Event(), False, False, False
         self._thread: threading.Thread | None = None
 
     @property
@@ -70,7 +71,7 @@ class Courier:
 
     def wake(self, afresh: bool = False) -> None:
         """There is something new in the ledger. afresh: settings too are new, so earlier failures mean nothing."""
-        self._afresh = self._afresh or afresh
+        self._afresh, self._woken = self._afresh or afresh, True
         self._wake.set()
 
     def leave(self) -> None:
@@ -134,6 +135,11 @@ class Courier:
             self._afresh, self._error, self._failures, self._resume_at = False, None, 0, self._clock()
             # A new time has to be really new: that wait is no consequence of a failure.
             self._waits = {number: wait for number, wait in self._waits.items() if wait.renew}
+        if self._woken:
+            self._woken = False
+            for number in self._soon & self._waits.keys():
+                self._waits[number] = self._waits[number]._replace(until=AT_ONCE.until)
+            self._soon.clear()
         for delivery in self._first_of_each_guest(owed):
             if self._stopping or self._clock() < self._resume_at:
                 break
@@ -202,6 +208,8 @@ class Courier:
             answer = NOT_NOW
         if answer in wanted:
             return True
+        if answer == SOON:
+            self._soon.add(delivery.id)
         seconds = {GONE: AFTER_GONE, SOON: AFTER_SOON}.get(answer, AFTER_NOT_NOW)
         self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
         return False

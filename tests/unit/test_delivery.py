@@ -437,6 +437,17 @@ def test_while_evidence_is_taken_the_login_goes_on_and_the_report_goes_right_aft
     assert [number for number, _, _ in desk.receiver.sent()] == [1]
 
 
+def test_the_end_of_a_capture_wakes_its_report_and_hurries_nothing_else(desk):
+    desk.fail("first", "second")
+    desk.answers.update({1: SOON, 2: NOT_NOW})
+    desk.courier.step()
+    desk.answers.update({1: STANDS, 2: STANDS})
+    desk.courier.step()
+    assert desk.receiver.sent() == []
+    desk.courier.wake()
+    assert [number for number, _, _ in desk.until_idle()] == [1]
+
+
 def test_evidence_that_never_comes_delays_a_report_by_two_seconds_at_most(desk, tmp_path):
     """With the real rule for how long a report waits, and a capture that hangs for ever."""
     taken = Collection(
