@@ -19,8 +19,9 @@ from heartbeat.message import Inventory
 from qga_ra import command
 from qga_ra.supervision import Places
 from tests.harness import screen
+from tests.harness.failures import cramped
 from tests.harness.wait import until
-from tests.harness.ward import together
+from tests.harness.ward import FAST, together
 
 CONSOLE = "/var/lib/libvirt/instances/{uuid}/console.log"
 PANIC = "Kernel panic - not syncing: sysrq triggered crash"
@@ -50,10 +51,11 @@ def shown(ward, capsys, part: str, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def ward(module_ward):
     """Guests that have failed, each in its way, with their evidence taken."""
-    ward = module_ward(evidence={"console": CONSOLE})
+    ward = module_ward({**FAST, "io_error": 5}, evidence={"console": CONSOLE})
     common = {"vga": True, "console": CONSOLE}
     ward.boot("panicked", panic_device=True, on_crash="preserve", **common)
     ward.boot("hung", "qemu killed", "qemu stopped", "agent frozen", **common)
+    ward.boot("disk full", disk=str(cramped(Path("/run/cramped"))), **common)
     ward.boot("without a screen", console=CONSOLE)
     ward.boot("says no", properties={"masakari_qga_screenshot": "no"}, **common)
     ward.fonts = {part: screen.font(ward[part]) for part in ("panicked", "hung")}
@@ -64,7 +66,8 @@ def ward(module_ward):
     ward.broken_at = time.monotonic()
     together(
         ward["panicked"].panic, ward["qemu killed"].kill_qemu, ward["qemu stopped"].stop_qemu, ward["hung"].halt,
-        ward["agent frozen"].freeze_agent, ward["without a screen"].halt, ward["says no"].halt,
+        ward["agent frozen"].freeze_agent, ward["disk full"].fill_disk, ward["without a screen"].halt,
+        ward["says no"].halt,
     )
     return ward
 
@@ -133,6 +136,13 @@ def test_a_stopped_qemu_is_asked_for_nothing_and_the_reason_is_there(ward):
     assert said["missing"]["screenshot.png"] == "its QEMU does not react, so it is not asked"
     assert {"console.log", "domain.xml", "counters.json", "why.txt"} <= said["files"].keys()
     assert "no picture of it" not in ward.helper.log()
+
+
+def test_a_guest_whose_disk_failed_has_a_screen_and_the_disk_by_its_name(ward):
+    ward.wait("io-error", "disk full")
+    kept = bundle(ward, "disk full")
+    assert (kept / "screenshot.png").exists()
+    assert (kept / "errors.txt").read_text().endswith("disk vda: no space\n")
 
 
 def test_a_verdict_that_is_only_recorded_has_its_evidence_as_well(ward):
