@@ -69,6 +69,8 @@ class Portraits:
         if sitting.done.wait(seconds):
             return sitting.portrait
         with self._lock:
+            if sitting.done.is_set():
+                return sitting.portrait  # in the last moment; its worker may be another's by now
             sitting.given_up = True
             if sitting.slot is None:
                 why = "libvirt was busy with other guests"
