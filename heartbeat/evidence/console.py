@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+from heartbeat import privileges
 from heartbeat.evidence import reader
 from heartbeat.sender import ENVIRONMENT
 from heartbeat.settings import plain
@@ -49,6 +50,9 @@ class Console:
                     [sys.executable or "/usr/bin/python3", "-I", "-S", SCRIPT, pattern],
                     stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
                     env=ENVIRONMENT,
+                    # No thread has been started yet, and this one lives as long as the helper. Whoever has seen that
+                    # end finds nothing of it, not even a Python that begins.
+                    preexec_fn=privileges.leash,
                 )  # fmt: skip
             except OSError as error:
                 self._why = f"the console reader cannot be started: {error.strerror}"

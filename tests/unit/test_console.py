@@ -190,3 +190,16 @@ def test_nothing_in_a_console_is_left_that_a_terminal_obeys(raw, text):
 
 def test_a_console_of_nothing_but_controls_stays_bounded():
     assert len(shown(b"\x00" * reader.TAIL)) == module.TEXT
+
+
+def test_one_that_has_not_begun_when_the_helper_is_killed_never_does(instances):
+    """Before it is told whom to become nothing but the kernel knows of it."""
+    line = ("import sys; sys.path.insert(0, sys.argv[1]); from heartbeat.evidence.console import Console;"
+            "c = Console(sys.argv[2]); print(c.pid, flush=True); sys.stdin.read()")
+    root = str(Path(__file__).resolve().parents[2])
+    with subprocess.Popen([sys.executable, "-c", line, root, f"{instances}/{{uuid}}"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # so that it cannot see the end of its pair
+        parent.kill()
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the reader to end")
