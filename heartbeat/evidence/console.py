@@ -52,7 +52,7 @@ class Console:
                     env=ENVIRONMENT,
                     # No thread has been started yet, and this one lives as long as the helper. Whoever has seen that
                     # end finds nothing of it, not even a Python that begins.
-                    preexec_fn=privileges.leash,
+                    preexec_fn=privileges.leash,  # noqa: PLW1509
                 )  # fmt: skip
             except OSError as error:
                 self._why = f"the console reader cannot be started: {error.strerror}"
