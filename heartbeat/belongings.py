@@ -8,8 +8,10 @@ import stat
 from typing import NamedTuple
 
 from heartbeat.configuration import Configuration
+from heartbeat.evidence.archive import DIRECTORY as EVIDENCE
 
 KEPT = "ledger.sqlite"
+OURS = (EVIDENCE, "lost+found")  # what else may be beside it
 
 
 class Unfit(Exception):
@@ -60,11 +62,13 @@ def hand_over(config: Configuration, run_directory: str, user: User) -> None:
         if owner == user.uid:
             return
         names = os.listdir(directory)
-        if owner == ROOT.uid and any(not name.startswith(KEPT) and name != "lost+found" for name in names):
+        if owner == ROOT.uid and any(not name.startswith(KEPT) and name not in OURS for name in names):
             raise Unfit(f"{state} holds other things than the ledger; give state.directory a place of its own")
         for name in names:
             if name.startswith(KEPT):
                 _give(name, directory, owner, user)
+            elif name == EVIDENCE:
+                _give_all(name, directory, owner, user)
         os.fchown(directory, user.uid, user.gid)
     finally:
         os.close(directory)
@@ -82,6 +86,23 @@ def _give(name: str, directory: int | None, owner: int, user: User) -> None:
             os.fchown(file, user.uid, user.gid)
     finally:
         os.close(file)
+
+
+def _give_all(name: str, directory: int, owner: int, user: User, depth: int = 2) -> None:
+    """A directory of ours with what is in it: the archive of evidence has one below it for each incident."""
+    try:
+        folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return
+    try:
+        if os.fstat(folder).st_uid == owner:
+            for inner in os.listdir(folder):
+                _give(inner, folder, owner, user)
+                if depth > 1:
+                    _give_all(inner, folder, owner, user, depth - 1)
+            os.fchown(folder, user.uid, user.gid)
+    finally:
+        os.close(folder)
 
 
 def givable(file: int | str, owner: int) -> bool:

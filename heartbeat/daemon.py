@@ -19,6 +19,10 @@ from heartbeat.cluster import Cluster
 from heartbeat.configuration import Configuration, ConfigurationError, ParameterError
 from heartbeat.control import Bound, Control, Refused, bound
 from heartbeat.discrepancies import Limits as NovaLimits
+from heartbeat.evidence.archive import MIB
+from heartbeat.evidence.archive import Limits as EvidenceLimits
+from heartbeat.evidence.collection import Collection, Rules
+from heartbeat.evidence.console import Console
 from heartbeat.expectation import Question
 from heartbeat.hostname import Hostname, resolve
 from heartbeat.hypervisor import Hypervisor
@@ -62,10 +66,12 @@ def run(config: Configuration, node: str, directory: str) -> int:
         path = os.path.join(directory, "control.sock")
         made = bound(path)
         hostname = resolve(config)  # Nova's files may be nothing for us to read in a moment
+        console = Console(config.text("evidence.console"))
         standing = privileges.drop(config, directory)
         eventlog.begin(config.text("log.to"), config.text("log.level"))
         log.log(logging.WARNING if standing.unwanted else logging.INFO, "%s", standing.text)
-        helper = Helper(config, node, hostname, lock, path, made)
+        console.become(os.geteuid(), os.getegid())
+        helper = Helper(config, node, hostname, lock, path, made, console)
     except (Taken, LedgerError) as error:
         print(error, file=sys.stderr, flush=True)
         return DIED
@@ -83,9 +89,9 @@ class Helper:
     """All parts, wired. Raises LedgerError, OSError."""
 
     def __init__(
-        self, config: Configuration, node: str, hostname: Hostname, lock: Lock, path: str, made: Bound
+        self, config: Configuration, node: str, hostname: Hostname, lock: Lock, path: str, made: Bound, console: Console
     ) -> None:
-        self._config, self._node, self._lock = config, node, lock
+        self._config, self._node, self._lock, self._console = config, node, lock, console
         self._ledger = Ledger(config.text("state.directory"))
         self._reporting = Reporting(config, node, hostname, self._ledger, wall)
         uri, resync = config.text("libvirt.connection_uri"), config.number("watch.resync")
@@ -99,6 +105,11 @@ class Helper:
             limits(config),
             budget(config),
         )
+        self._evidence = Collection(
+            config.text("state.directory"), _rules(config), self._ledger, self._owner.hypervisor, console.tail,
+            self._reporting.wake, wall,
+        )  # fmt: skip
+        self._owner.evidence = self._evidence
         self._owner.guests.manual = self._ledger.holds(wall())
         self._owner.govern(policy, self._nova_limits())
         self._nova = Nova(self._nova_wanted(), self._nova_question, self._owner.post)
@@ -152,6 +163,7 @@ class Helper:
         self._nova.stop()
         self._maintenance.stop()
         self._reporting.stop()
+        self._console.close()
         return self._code
 
     def _nova_limits(self) -> NovaLimits | None:
@@ -209,9 +221,11 @@ class Helper:
         self._reporting.reload(config, self._node, hostname)
         policy, nova = Policy(config), self._nova_limits()
         new = policy.timing, config.number("watch.resync"), limits(config), budget(config)
+        rules = _rules(config)
 
         def take() -> None:
             self._owner.apply(*new)
+            self._evidence.configure(rules)
             self._owner.govern(policy, nova)
 
         self._owner.call(take)
@@ -237,6 +251,11 @@ class Helper:
 
 def wall() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _rules(config: Configuration) -> Rules:
+    keep, size, days = (config.number(f"evidence.{name}") for name in ("keep", "size", "days"))
+    return Rules(config.text("evidence.screenshot"), EvidenceLimits(int(keep), int(size) * MIB, days * 86400.0))
 
 
 def _detach() -> None:

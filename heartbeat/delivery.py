@@ -16,10 +16,11 @@ from heartbeat.owed import hopeless, outdated, report
 log = logging.getLogger(__name__)
 
 # What the owner answers when asked, right before an attempt, whether an incident is still so.
-STANDS, NOT_NOW, GONE = "stands", "not-now", "gone"
+STANDS, NOT_NOW, GONE, SOON = "stands", "not-now", "gone", "soon"
 
 # Seconds.
 AFTER_NOT_NOW = 2.0
+AFTER_SOON = 0.1  # evidence of it is being taken, which never takes long; its end wakes us as well
 AFTER_GONE = 5.0  # by then the owner has closed the incident, and it is not owed any more
 AFTER_LEDGER_ERROR = 5.0
 AFTER_BUG = 30.0
@@ -31,8 +32,9 @@ class Courier:
     """The thread of one backend. wake(), stop() and status() are for any thread.
 
     hostname: this node's name for the receiver, now. confirm: asks the owner whether an incident still stands; answers
-    STANDS, NOT_NOW or GONE, and may raise TimeoutError, which means NOT_NOW. wall: UTC in ISO 8601, as in the ledger.
-    clock, chance: monotonic seconds, and a number from 0 to 1. accepted: called when the ledger knows of a delivery.
+    STANDS, NOT_NOW, GONE or SOON, and may raise TimeoutError, which means NOT_NOW. wall: UTC in ISO 8601, as in the
+    ledger. clock, chance: monotonic seconds, and a number from 0 to 1. accepted: called when the ledger knows of a
+    delivery.
     """
 
     def __init__(
@@ -49,13 +51,14 @@ class Courier:
         self._backend, self._ledger, self._hostname, self._confirm = backend, ledger, hostname, confirm
         self._wall, self._clock, self._chance, self._told = wall, clock, chance, accepted
         self._waits: dict[int, Wait] = {}
+        self._soon: set[int] = set()  # of these, those that wait for evidence
         self._accepted: dict[int, tuple[str, str]] = {}  # what the ledger could not be told yet
         self._failures, self._resume_at = 0, clock()  # of the backend as a whole
         self._error: str | None = None
         self._ours: str | None = None  # trouble on our side: the ledger, a bug
         self._used_at: float | None = None
         self._pending = self._delivered = 0
-        self._wake, self._stopping, self._afresh = threading.Event(), False, False
+        self._wake, self._stopping, self._afresh, self._woken = threading.Event(), False, False, False
         self._thread: threading.Thread | None = None
 
     @property
@@ -68,7 +71,7 @@ class Courier:
 
     def wake(self, afresh: bool = False) -> None:
         """There is something new in the ledger. afresh: settings too are new, so earlier failures mean nothing."""
-        self._afresh = self._afresh or afresh
+        self._afresh, self._woken = self._afresh or afresh, True
         self._wake.set()
 
     def leave(self) -> None:
@@ -132,6 +135,11 @@ class Courier:
             self._afresh, self._error, self._failures, self._resume_at = False, None, 0, self._clock()
             # A new time has to be really new: that wait is no consequence of a failure.
             self._waits = {number: wait for number, wait in self._waits.items() if wait.renew}
+        if self._woken:
+            self._woken = False
+            for number in self._soon & self._waits.keys():
+                self._waits[number] = self._waits[number]._replace(until=AT_ONCE.until)
+            self._soon.clear()
         for delivery in self._first_of_each_guest(owed):
             if self._stopping or self._clock() < self._resume_at:
                 break
@@ -165,7 +173,9 @@ class Courier:
             self._used_at = self._clock()
             self._backend.begin()
         # First, so that what is held costs no login; and last, so that nothing has happened since.
-        if not (self._stands(delivery, wait) and self._prepared() and self._stands(delivery, wait)):
+        # A login may go on while evidence is taken.
+        ready = self._stands(delivery, wait, (STANDS, SOON)) and self._prepared()
+        if not (ready and self._stands(delivery, wait, (STANDS,))):
             return False
         if wait.renew:
             self._ledger.renewed(delivery.id, self._wall())
@@ -188,17 +198,19 @@ class Courier:
             self._whole(failure)
         return failure is None
 
-    def _stands(self, delivery: Delivery, wait: Wait) -> bool:
-        """Whether the incident is still so; if not, the delivery waits."""
+    def _stands(self, delivery: Delivery, wait: Wait, wanted: tuple[str, ...]) -> bool:
+        """Whether the owner's answer is a wanted one; if not, the delivery waits."""
         if delivery.kind == CLEARED:
             return True  # what is over is over: nobody needs to be asked whether it still is
         try:
             answer = self._confirm(delivery.incident.id)
         except TimeoutError:
             answer = NOT_NOW
-        if answer == STANDS:
+        if answer in wanted:
             return True
-        seconds = AFTER_GONE if answer == GONE else AFTER_NOT_NOW
+        if answer == SOON:
+            self._soon.add(delivery.id)
+        seconds = {GONE: AFTER_GONE, SOON: AFTER_SOON}.get(answer, AFTER_NOT_NOW)
         self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
         return False
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import takewhile
 from typing import Callable
 
-from heartbeat import transitions
+from heartbeat import history, transitions
 from heartbeat.alarm import NEVER, Alarms
 from heartbeat.budget import Budget
 from heartbeat.census import Census
@@ -54,8 +54,9 @@ class Guests:
     """Every watch, by uuid.
 
     wall: gives UTC now in ISO 8601. ask, look: called with a uuid when the decision wants it. opened: called with each
-    new incident; closed: when one is over; answers: when a guest has first answered. recipients: action -> backends,
-    read at every step. budget: how often a guest may be recovered.
+    new incident; closed: when one is over; answers: when a guest has first answered; failed: with an incident of a
+    watch, and that watch before and after the step. recipients: action -> backends, read at every step. budget: how
+    often a guest may be recovered.
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class Guests:
         budget: Budget,
         closed: Callable[[], None] = lambda: None,
         answers: Callable[[], None] = lambda: None,
+        failed: Callable[[Incident, Watch, Watch], None] = lambda *_: None,
     ) -> None:
         self._ledger, self._wall, self._ask, self._look, self._opened = ledger, wall, ask, look, opened
-        self._recipients, self._closed, self._answers = recipients, closed, answers
+        self._recipients, self._closed, self._answers, self._failed = recipients, closed, answers, failed
         self.watches: dict[str, Watch] = {}
+        self.histories: dict[str, str] = {}  # of heartbeat.history
         self.trouble = ""  # why the ledger cannot be written, or ""
         self.broken = False  # and only a restart of the helper can help
         self.budget = budget
@@ -118,7 +121,7 @@ class Guests:
             return
         if known and not effects and uuid not in self._incidents and not isinstance(observation, WHOLE):
             # Nearly every step, as a question and its answer: there is nothing to record, or to take back.
-            transitions.note(watch, after, ())
+            self._note(uuid, observation, watch, after, (), now)
             self._keep(uuid, known, after, fitness, timing)
             return
         changes: list[Change] = [effect for effect in effects if not isinstance(effect, (Ask, Look, Warn))]
@@ -142,9 +145,10 @@ class Guests:
         self._armed.pop(uuid, None)
         self._incidents.pop(uuid, None)
         self._supersede(uuid, observation)
-        transitions.note(watch, after, changes)
+        self._note(uuid, observation, watch, after, changes, now)
         for incident in incidents:
             after = judge(after, Recorded(incident), now, fitness, timing)[0]
+            self._failed(incident, watch, after)
             self._opened(incident)
         self._spread(changes)
         self._keep(uuid, known, after, fitness, timing)
@@ -152,7 +156,15 @@ class Guests:
         if isinstance(observation, Vanished):
             self._census.put(uuid, self.watches.pop(uuid), None)
             self.choices.forget(uuid)
+            self.histories.pop(uuid, None)
             self._wakes.drop(uuid)
+
+    def _note(
+        self, uuid: str, observation: Observation, before: Watch, after: Watch, changes: Sequence[Change], now: float
+    ) -> None:
+        transitions.note(before, after, changes)
+        if history.worth(observation, before, after):
+            self.histories[uuid] = history.noted(self.histories.get(uuid, ""), observation, before, after, now)
 
     def _spread(self, changes: Sequence[Change]) -> None:
         if any(isinstance(change, Close) for change in changes):

@@ -41,6 +41,7 @@ from heartbeat.records import (
     fates,
     fruit,
     history,
+    one,
 )
 
 __all__ = (
@@ -116,6 +117,10 @@ class Ledger:
     def incidents(self, limit: int, guest: str | None = None) -> list[Past]:
         """The newest ones, open or closed, newest first. guest: its uuid, the beginning of that, or its name."""
         return history(self._rows, limit, guest)
+
+    def incident(self, number: int) -> list[Past]:
+        """The one with this number, open or closed, or none."""
+        return one(self._rows, number)
 
     def fates(self, incident: int) -> tuple[Fate, ...]:
         """What has become of one incident's reports."""

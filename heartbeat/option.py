@@ -33,8 +33,9 @@ class Option:
     """One option.
 
     kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated), backends (such a
-    list, of ours and of those that others have installed), path (absolute), guest-path (absolute, in a guest of
-    whatever system) or command (a program in a guest and its arguments, split into words as a shell would).
+    list, of ours and of those that others have installed), path (absolute), pattern (such a one, with {uuid}),
+    guest-path (absolute, in a guest of whatever system) or command (a program in a guest and its arguments, split into
+    words as a shell would).
     low, high: inclusive bounds of a number. choices: permitted words of a choice or a list.
     parameter: its name as an OCF parameter, or "" where it belongs in the file only.
     secret: never printed by anything.
@@ -180,6 +181,12 @@ def _joined(words: tuple[str, ...]) -> str:
     return f"/'{text[2:]}" if text.startswith("'/") else text
 
 
+def _pattern(option: Option, text: str) -> str:
+    if text and ("{uuid}" not in text or "/../" in f"{text}/" or not text.startswith("/")):
+        raise BadValue(option, text, "give an absolute path with {uuid} in it, where the guest's uuid is to stand")
+    return _string(option, text)
+
+
 def _string(option: Option, text: str) -> str:
     if not text.isprintable():
         raise BadValue(option, text, "has control characters; remove them")
@@ -202,6 +209,7 @@ _PARSERS: dict[str, Callable[[Option, str], Value]] = {
     "list": _list,
     "backends": _backends,
     "path": _path,
+    "pattern": _pattern,
     "hostname": _hostname,
     "guest-path": _guest_path,
     "command": _command,

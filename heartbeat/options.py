@@ -173,6 +173,29 @@ OPTIONS: tuple[Option, ...] = (
         reason="Seconds between two repetitions of our node attributes, which a restarted cluster forgets.",
     ),
     Option(
+        "evidence", "screenshot", "choice", "on", choices=("on", "off", "opt-in"), reloadable=True,
+        reason="Whether a picture of a guest's screen is kept when an incident is opened. opt-in: only of guests whose"
+        " flavor, image or server says masakari:qga_screenshot = yes. Who says no has none taken, whatever stands here."
+        " A screen may show somebody's secrets: the file is the helper's alone. See docs/evidence.rst.",
+    ),
+    Option(
+        "evidence", "console", "pattern", "/var/lib/nova/instances/{uuid}/console.log",
+        reason="Where a guest's console is written to, of which the end is kept; {uuid} stands for the guest's. Empty:"
+        " no console is kept, and the process that reads it is not started.",
+    ),
+    Option(
+        "evidence", "keep", "integer", 100, low=0, high=10000, reloadable=True,
+        reason="Incidents of which evidence is kept, the newest ones. 0: none is taken.",
+    ),
+    Option(
+        "evidence", "size", "integer", 100, unit="MiB", low=1, high=1048576, reloadable=True,
+        reason="Disk space that all evidence may take, in state.directory; the oldest makes room.",
+    ),
+    Option(
+        "evidence", "days", "integer", 30, low=1, high=3650, reloadable=True,
+        reason="Days after which evidence is removed, whether its incident is over or not.",
+    ),
+    Option(
         "log", "to", "string", "syslog",
         reason="syslog, or the absolute path of a file. A log that cannot be written never stops the helper.",
     ),

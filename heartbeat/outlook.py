@@ -4,6 +4,7 @@ clock."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from heartbeat.alarm import NEVER
@@ -116,6 +117,12 @@ def upcoming(case: Case) -> Iterator[str]:
         yield text.format(f"in {span(at - now)}" if at > now else "now")
     if watch.incident:
         yield from _outlook(case, watch.incident)
+
+
+def dates(now: str, moment: float) -> Callable[[float], str]:
+    """Monotonic seconds as UTC in ISO 8601. moment: the monotonic time of `now`."""
+    start = datetime.fromisoformat(now)
+    return lambda then: (start - timedelta(seconds=moment - then)).isoformat(timespec="seconds")
 
 
 def span(seconds: float) -> str:

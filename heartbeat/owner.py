@@ -11,14 +11,17 @@ from queue import Empty, SimpleQueue
 from typing import Any, Callable
 
 from heartbeat.budget import Budget, flights_since
+from heartbeat.case import begun
 from heartbeat.condition import Condition, Limits
 from heartbeat.discrepancies import Limits as NovaLimits
+from heartbeat.evidence.collection import Collection
+from heartbeat.evidence.scene import scene, weighed
 from heartbeat.expectation import Question
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
 from heartbeat.health.ward import Ward
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
-from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER, UNHEALTHY
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER, UNHEALTHY, Incident
 from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Replied, Unheard
@@ -95,7 +98,9 @@ class Owner:
         self.guests = Guests(
             ledger, wall, self._ask_soon, self.hypervisor.look,
             lambda _: reporting.wake(), reporting.recipients, budget, reporting.wake, reporting.look_again,
+            self._failed,
         )
+        self.evidence: Collection | None = None  # where that of incidents is taken, if it is
         self.condition = Condition(limits, pressure)
         self.held = ""  # why the cluster wants no recovery on this node, or ""
         self.crowded = False  # whether reports wait for other recoveries to end
@@ -147,8 +152,9 @@ class Owner:
         return call.result
 
     def confirm(self, incident: int, acts: bool = True) -> str:
-        """From a courier, right before a report: "stands", "not-now" or "gone". acts: whoever is told may recover the
-        guest, so what keeps a recovery back keeps the report back."""
+        """From a courier, right before a report: "stands", "not-now", "gone", or "soon": its evidence is being taken,
+        which a recovery would destroy. acts: whoever is told may recover the guest, so what keeps a recovery back keeps
+        the report back."""
 
         def answer() -> str:
             if self.guests.awaited(incident):
@@ -168,6 +174,8 @@ class Owner:
                 self.guests.observe(found.uuid, Reviewed(), now, self.fitness, self.timing)
                 return "not-now"
             recovery = acts and word == "stands" and found.action == RECOVER
+            if recovery and self.evidence and self.evidence.awaited(incident, now):
+                return "soon"
             return "not-now" if recovery and (self.timing.observe or self._crowded(incident)) else word
 
         return str(self.call(answer))
@@ -188,6 +196,18 @@ class Owner:
                 self.guests.observe(uuid, Unrecovered(incident, why), now, self.fitness, self.timing)
 
         self.call(tell)
+
+    def _failed(self, incident: Incident, before: Watch, after: Watch) -> None:
+        """It has just been opened: from now on each second takes something away of what there is to see."""
+        if self.evidence is None:
+            return
+        try:
+            fitness, budget = self.fitness_of(incident.uuid), self.guests.budget
+            case = begun(self, weighed(before, after), self._clock(), self._wall(), fitness, budget)
+            history = self.guests.histories.get(incident.uuid, "")
+            self.evidence.begin(scene(incident, case, history, self.evidence.rules.screenshot))
+        except Exception:
+            log.exception("incident %d: no evidence because of a bug in masakari-qga", incident.id)
 
     def _crowded(self, incident: int) -> bool:
         """Whether so many recoveries of this node are under way that a further one has to wait."""
@@ -231,6 +251,8 @@ class Owner:
                 self._look_at_the_node(now)
                 self.intentions.compare(now, self.link)
                 self.ward.step(now)
+                if self.evidence:
+                    self.evidence.turn(now)
                 every_turn()
             self._reporting.show(self.guests, self.link, self.condition, self.held)
 

@@ -13,6 +13,7 @@ import grp
 import os
 import pwd
 import resource
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from heartbeat.belongings import KEPT, ROOT, Unfit, User, givable, hand_over, ma
 from heartbeat.configuration import Configuration
 from heartbeat.settings import plain
 
-PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 CAPABILITIES = 64  # as many as the kernel's masks have room for
 # Groups whose members libvirt and Pacemaker serve. polkit asks the user database, so to add them here is not enough.
 GROUPS = ("libvirt", "haclient")
@@ -45,6 +46,13 @@ def confine() -> None:
         with contextlib.suppress(OSError):  # whatever keeps us from it, a filter of system calls, is as good
             _prctl(option, value)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def leash() -> None:
+    """For a process that is about to be executed: it is killed when the thread that forked it ends, however that
+    happens. A change of its user ends this."""
+    with contextlib.suppress(OSError):
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def drop(config: Configuration, run_directory: str = "") -> Standing:

@@ -175,9 +175,17 @@ def history(rows: Callable[..., list[Any]], limit: int, guest: str | None = None
         f"SELECT {INCIDENT}, closed_at, closed_why FROM incident{where} ORDER BY id DESC LIMIT {int(limit)}",
         *([] if guest is None else [guest]),
     )
-    return [
-        Past(Incident(*row[:-2]), row[-2], row[-1] or "", fates(rows, row[0]), fruit(rows, row[0])) for row in found
-    ]
+    return [_past(rows, row) for row in found]
+
+
+def one(rows: Callable[..., list[Any]], incident: int) -> list[Past]:
+    """The incident with this number, or none. rows: as above."""
+    found = rows(f"SELECT {INCIDENT}, closed_at, closed_why FROM incident WHERE id = ?", incident)
+    return [_past(rows, row) for row in found]
+
+
+def _past(rows: Callable[..., list[Any]], row: Any) -> Past:
+    return Past(Incident(*row[:-2]), row[-2], row[-1] or "", fates(rows, row[0]), fruit(rows, row[0]))
 
 
 def fates(rows: Callable[..., list[Any]], incident: int) -> tuple[Fate, ...]:

@@ -14,19 +14,19 @@ from uuid import UUID
 
 from heartbeat import __version__, status
 from heartbeat.budget import Budget
+from heartbeat.case import begun, completed
 from heartbeat.control import Handler, Refused
 from heartbeat.health.account import Account
 from heartbeat.health.byhand import probing
 from heartbeat.ledger import Ledger, LedgerError
-from heartbeat.manual import ALL, ManualHold, concerning
+from heartbeat.manual import ALL, ManualHold
 from heartbeat.outcome import told
-from heartbeat.outlook import Case
+from heartbeat.outlook import Case, dates
 from heartbeat.owner import Owner
 from heartbeat.records import listed
 from heartbeat.reporting import Reporting
 from heartbeat.settings import plain
-from heartbeat.terms import Terms
-from heartbeat.watch import Fitness, Timing, Watch
+from heartbeat.watch import Fitness, Watch
 from heartbeat.why import explain
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 LONGEST_HOLD = 30 * 86400  # seconds; who needs more puts the node into maintenance
 MOST_HOLDS = 1000  # more than guests on a node; a bound for a script that goes astray
 MOST_INCIDENTS = 1000  # in one reply
+HIGHEST = 1 << 63  # SQLite's numbers end there
 REASON_LIMIT, OWNER_LIMIT = 200, 64  # characters
 SHORTEST_PREFIX = 4  # characters of a uuid
 
@@ -51,14 +52,6 @@ class Node(NamedTuple):
     fitness: Callable[[str], Fitness]
     held: Callable[[Sequence[ManualHold]], None]
     wall: Callable[[], str]
-
-
-class Standing(NamedTuple):
-    """What holds for one guest. word: Nova's, for people."""
-
-    timing: Timing
-    terms: Terms | None
-    word: str
 
 
 def handlers(owner: Owner, ledger: Ledger, reporting: Reporting, node: Node) -> dict[str, Handler]:
@@ -111,35 +104,29 @@ class Desk:
         owner, now = self._owner, self._node.wall()
         uuid = self.guest(request)
 
-        def look() -> tuple[Watch | None, float, Fitness, float, Standing, Account]:
-            due, moment, guests = owner.schedule.due(uuid), time.monotonic(), owner.guests
-            terms, word = guests.choices.terms(uuid), guests.discrepancies.word(uuid, moment)
-            standing = Standing(guests.timing(uuid, owner.timing), terms, word)
-            health = owner.ward.account(uuid)
-            return guests.watches.get(uuid), moment, self._node.fitness(uuid), due, standing, health
+        def look() -> tuple[Case | None, str]:
+            watch, moment, node = owner.guests.watches.get(uuid), time.monotonic(), self._node
+            case = watch and begun(owner, watch, moment, now, node.fitness(uuid), node.budget())
+            return case, owner.guests.discrepancies.word(uuid, moment)
 
-        watch, moment, fitness, due, standing, health = owner.call(look)
-        if watch is None:
-            nova = f" (Nova: {standing.word})" if standing.word else ""
+        case, nova = owner.call(look)
+        if case is None:
+            nova = f" (Nova: {nova})" if nova else ""
             past = f"masakari-qga incidents --guest {uuid} lists its past"
             raise Refused(f"guest {uuid} is not on this node{nova}; {past}")
-        budget = self._node.budget()
-        manual = concerning(self._ledger.holds(now), uuid, now)
-        fates = self._ledger.fates(watch.incident.id) if watch.incident else ()
-        used = self._ledger.recoveries(uuid, budget.since(now))
-        if health.incident:
-            health = health._replace(fates=self._ledger.fates(health.incident.id))
-        return explain(
-            Case(watch, moment, _dates(now, moment), standing.timing, fitness, due, manual, budget, used, fates,
-                 standing.terms, standing.word, self._recoveries().get(uuid, ""), health)
-        )
+        return explain(completed(case, self._ledger, now))
 
     def guest(self, request: Mapping[str, Any]) -> str:
         """The uuid of the guest that a request is about."""
         return self._find(_text(request, "uuid"), [])
 
     def incidents(self, request: dict[str, Any]) -> dict[str, Any]:
-        """{"limit": number, "uuid": None, or a guest as for `why`, here or not}"""
+        """{"limit": number, "uuid": None, or a guest as for `why`, here or not}, or {"incident": number of one}"""
+        if request.get("incident") is not None:
+            number = request["incident"]
+            if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < HIGHEST:
+                raise Refused(f"incident = {plain(str(number), 40)}: give its number, as incidents shows it")
+            return {"incidents": [listed(past) for past in self._ledger.incident(number)]}
         limit, word = request.get("limit", 20), request.get("uuid")
         if not isinstance(limit, int) or not 1 <= limit <= MOST_INCIDENTS:
             raise Refused(f"limit = {plain(str(limit), 40)}: give a number from 1 to {MOST_INCIDENTS}")
@@ -228,7 +215,5 @@ def _later(now: str, seconds: float) -> str:
     return (datetime.fromisoformat(now) + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
 
 
-def _dates(now: str, moment: float | None = None) -> Callable[[float], str]:
-    """Monotonic seconds as UTC in ISO 8601. moment: the monotonic time of `now`."""
-    start, at = datetime.fromisoformat(now), time.monotonic() if moment is None else moment
-    return lambda then: (start - timedelta(seconds=at - then)).isoformat(timespec="seconds")
+def _dates(now: str) -> Callable[[float], str]:
+    return dates(now, time.monotonic())

@@ -18,7 +18,7 @@ from heartbeat.incident import CAREFUL
 
 # Flavors spell the first with a colon, as all of their extra specs; image properties cannot.
 KEY, SENSITIVITY, ACTION = "masakari:qga", "masakari:qga_sensitivity", "masakari:qga_action"
-CHECKS = "masakari:qga_checks"
+CHECKS, SCREENSHOT = "masakari:qga_checks", "masakari:qga_screenshot"
 # The most sensitive first.
 SENSITIVITIES = ("high", "medium", "low")
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
@@ -39,6 +39,7 @@ class Wish(NamedTuple):
     action: str = ""
     odd: tuple[str, ...] = ()
     checks: tuple[str, ...] | None = None
+    screenshot: bool | None = None
 
 
 SILENT = Wish()
@@ -80,12 +81,14 @@ class Rules(NamedTuple):
 
 class Terms(NamedTuple):
     """exempt: why it is not watched, "" if it is. action: the most that a verdict may cause. reasons: who said what,
-    for people; made of our own words, and of what looks like a check's name."""
+    for people; made of our own words, and of what looks like a check's name. screenshot: whether a picture of its
+    screen may be kept; None: nobody says."""
 
     exempt: str
     sensitivity: str
     action: str
     reasons: tuple[str, ...] = ()
+    screenshot: bool | None = None
 
 
 def truth(text: str) -> bool | None:
@@ -107,16 +110,18 @@ def wish(pairs: Iterable[tuple[str, str]]) -> Wish:
     if not found:
         return SILENT
     watched, sensitivity, action = truth(found.get(KEY, "")), found.get(SENSITIVITY, ""), found.get(ACTION, "")
-    checks, clear = _checks(found.get(CHECKS, ""))
+    (checks, clear), screenshot = _checks(found.get(CHECKS, "")), truth(found.get(SCREENSHOT, ""))
     known = {
         KEY: watched is not None, SENSITIVITY: sensitivity in SENSITIVITIES, ACTION: action in CAREFUL, CHECKS: clear,
+        SCREENSHOT: screenshot is not None,
     }  # fmt: skip
     return Wish(
         watched,
         sensitivity if known[SENSITIVITY] else "",
         action if known[ACTION] else "",
-        tuple(key for key in _KEYS if key in found and not known[key]),
+        tuple(key for key in KEYS if key in found and not known[key]),
         checks,
+        screenshot,
     )
 
 
@@ -138,8 +143,8 @@ def _checks(text: str) -> tuple[tuple[str, ...] | None, bool]:
 
 
 _NO_RAISE = ", which lowers nothing"
-_KEYS = (KEY, SENSITIVITY, ACTION, CHECKS)
-_NAMES = {key.replace(":", "_"): key for key in _KEYS}
+KEYS = (KEY, SENSITIVITY, ACTION, CHECKS, SCREENSHOT)
+_NAMES = {key.replace(":", "_"): key for key in KEYS}
 
 
 def flavored(instance: Instance, consent: Consent | None) -> Wish:
@@ -172,7 +177,13 @@ def terms(instance: Instance, consent: Consent | None, rules: Rules, before: boo
     for who, said in (("flavor", specs), *tenants):
         reasons += [f"its {who} {text}" for text in _asked(said.checks, rules.checks)]
         reasons += [f"its {who} has a value for {key} that is not understood" for key in said.odd]
-    return Terms(exempt, sensitivity, action, tuple(reasons))
+    return Terms(exempt, sensitivity, action, tuple(reasons), _screenshot([specs, *(it for _, it in tenants)]))
+
+
+def _screenshot(said: Iterable[Wish]) -> bool | None:
+    """A no of anybody is a no."""
+    words = {it.screenshot for it in said}
+    return None if words == {None} else False not in words
 
 
 def _asked(checks: tuple[str, ...] | None, defined: frozenset[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from heartbeat import __version__, settings
-from qga_ra import check, holds, incidents, probe
+from qga_ra import check, evidence, holds, incidents, probe
 from qga_ra.enquiry import Failed, ask
 from qga_ra.supervision import ENVIRONMENT, Places
 from qga_ra.terminal import columns, complain, plain, record, records, show
@@ -156,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("guest", metavar="GUEST", help="its uuid, the first characters of that, or its libvirt name")
     sub.add_argument("--json", action="store_true", help="everything, for programs")
     sub.set_defaults(call=why)
-    incidents.add(commands)
+    evidence.add(incidents.add(commands))
     holds.add(commands)
     probe.add(commands)
     check.add(commands)

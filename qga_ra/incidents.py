@@ -6,13 +6,14 @@ import argparse
 import json
 import sqlite3
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from heartbeat import configuration, settings
 from heartbeat.incident import SUSPENDED
 from heartbeat.outcome import told
-from heartbeat.records import SCHEMA_VERSION, history, listed
+from heartbeat.records import SCHEMA_VERSION, history, listed, one
 from qga_ra.enquiry import Failed, ask
 from qga_ra.supervision import Places
 from qga_ra.terminal import columns, complain, plain, record, records, show
@@ -21,8 +22,8 @@ COLUMNS = ("ID", "OPENED", "GUEST", "NAME", "VERDICT", "ACTION", "EVIDENCE", "RE
 MOST = 1000
 
 
-def add(commands: Any) -> None:
-    """commands: argparse's subparsers."""
+def add(commands: Any) -> Any:
+    """commands: argparse's subparsers. Returns those of this one."""
     sub = commands.add_parser("incidents", help="what has happened to guests of this node, the newest first")
     sub.add_argument("--guest", metavar="GUEST", help="only this one's: uuid, the first characters of that, or name")
     sub.add_argument("--limit", type=limit, default=20, metavar="N", help=f"at most so many, up to {MOST}; default: 20")
@@ -30,6 +31,7 @@ def add(commands: Any) -> None:
     sub.add_argument("--config", default=settings.CONFIG, metavar="PATH",
                      help="names the ledger, should the helper not answer; default: %(default)s")  # fmt: skip
     sub.set_defaults(call=incidents)
+    return sub.add_subparsers(metavar="show", help="show ID: one of them, with its evidence")
 
 
 def incidents(options: argparse.Namespace, places: Places) -> int:
@@ -103,18 +105,26 @@ def ledger(config: str) -> str:
     return f"{directory}/ledger.sqlite"
 
 
-def read(path: str, number: int, guest: str | None) -> list[dict[str, Any]]:
-    """The newest incidents in a ledger that nobody, or a stuck helper, has open. Changes nothing. Raises Failed."""
+def read(path: str, number: int, guest: str | None, incident: int | None = None) -> list[dict[str, Any]]:
+    """The newest incidents in a ledger that nobody, or a stuck helper, has open. Changes nothing. Raises Failed.
+
+    incident: only the one with this number.
+    """
     try:
         connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=3)
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if not 1 <= version <= SCHEMA_VERSION:
                 raise Failed(f"the ledger {path} is of another version (schema {version}); start the helper")
-            found = history(lambda query, *values: connection.execute(query, values).fetchall(), number, guest)
+            rows = partial(_rows, connection)
+            found = history(rows, number, guest) if incident is None else one(rows, incident)
         finally:
             connection.close()
     except sqlite3.Error as error:
         remedy = "be root, and see whether it is there: no helper may have run here yet"
         raise Failed(f"the ledger {path} cannot be read either: {plain(error, 100)}; {remedy}") from None
     return [listed(past) for past in found]
+
+
+def _rows(connection: sqlite3.Connection, query: str, *values: object) -> list[Any]:
+    return connection.execute(query, values).fetchall()

@@ -60,14 +60,12 @@ def _others(*pages: str) -> str:
 
 def _command(date: str) -> str:
     parser = command.parser()
-    listed = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    about = {choice.dest: choice.help or "" for choice in listed._choices_actions}
     return "".join([
         _title(COMMAND, date),
         roff.section("NAME", "masakari\\-qga \\- what the guest monitor of this compute node sees and does\n"),
         roff.section("SYNOPSIS", *(
             f"\\fBmasakari\\-qga {roff.plain(name)}\\fR {roff.plain(_usage(sub))}\n.br\n"
-            for name, sub in listed.choices.items()
+            for name, sub, _ in _commands(parser)
         )),
         roff.section(
             "DESCRIPTION",
@@ -75,8 +73,8 @@ def _command(date: str) -> str:
                            " watches the guests of its node through libvirt and their QEMU guest agents, and reports"
                            " those that have really failed to OpenStack Masakari. Only root may ask."),
         ),
-        roff.section("COMMANDS", *(roff.item(name, _sentence(about[name])) + _options(sub)
-                                   for name, sub in listed.choices.items())),
+        roff.section("COMMANDS", *(roff.item(name, _sentence(about)) + _options(sub)
+                                   for name, sub, about in _commands(parser))),
         roff.section("OPTIONS", roff.item("--version", "Print the version of what is installed, which after an upgrade"
                                           " may be newer than the helper that still runs; status shows that one.")),
         roff.section("EXIT STATUS", roff.items([
@@ -97,16 +95,28 @@ def _command(date: str) -> str:
     ])  # fmt: skip
 
 
+def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
+    """Each command by its name, its parser and what it is about; its own commands follow it."""
+    for listed in [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]:
+        about = {choice.dest: choice.help or "" for choice in listed._choices_actions}
+        for name, sub in listed.choices.items():
+            yield name, sub, about[name]
+            for inner, *rest in _commands(sub):
+                yield (f"{name} {inner}", *rest)
+
+
 def _usage(sub: argparse.ArgumentParser) -> str:
     words = sub.format_usage().split()
     at = words.index("[-h]") if "[-h]" in words else len(words)
-    return " ".join(words[at + 1 :])
+    own = [action for action in sub._actions if isinstance(action, argparse._SubParsersAction)]
+    end = len(words) - len(f"{own[0].metavar} ...".split()) if own else len(words)
+    return " ".join(words[at + 1 : end])
 
 
 def _options(sub: argparse.ArgumentParser) -> str:
     made = []
     for action in sub._actions:
-        if "--help" in action.option_strings:
+        if "--help" in action.option_strings or isinstance(action, argparse._SubParsersAction):
             continue
         name = " ".join([*action.option_strings[-1:], str(action.metavar or "") if action.nargs != 0 else ""])
         made.append(roff.item(name.strip(), _sentence((action.help or "") % {"default": action.default})))

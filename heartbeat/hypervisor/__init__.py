@@ -10,9 +10,11 @@ from typing import Callable
 
 import libvirt
 
+from heartbeat.evidence.portrait import Portrait, Wanted
 from heartbeat.hypervisor.calls import Looks, Questions
 from heartbeat.hypervisor.canary import Canary
 from heartbeat.hypervisor.link import Link
+from heartbeat.hypervisor.portraits import Portraits, Sitting
 from heartbeat.message import Message
 from heartbeat.probe import request
 from heartbeat.settings import plain
@@ -35,6 +37,7 @@ class Hypervisor:
         self._link = Link(uri, resync, QUESTIONS, post)
         self._questions = Questions(self._link, QUESTIONS, post)
         self._looks = Looks(self._link, LOOKS, post)
+        self._portraits = Portraits(self._link)
         self._canary = Canary(self._link.connect)
 
     def start(self) -> None:
@@ -58,6 +61,15 @@ class Hypervisor:
     def look(self, uuid: str) -> None:
         """Take one sample; `Sampled` follows, always, with what could be had."""
         self._looks.put(uuid)
+
+    def portray(self, uuid: str, wanted: Wanted) -> Sitting:
+        """Begin to fetch what libvirt shows of a guest that has failed. From any thread; `portrait` ends it."""
+        stuck = self._looks.stuck(uuid)
+        return self._portraits.begin(uuid, wanted._replace(no_picture=wanted.no_picture or stuck) if stuck else wanted)
+
+    def portrait(self, sitting: Sitting, seconds: float) -> Portrait:
+        """What has come of it within so many seconds."""
+        return self._portraits.finish(sitting, seconds)
 
     def expire(self) -> None:
         """Write off looks that do not return, and answer for them. To be called about once a second."""

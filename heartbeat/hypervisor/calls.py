@@ -151,6 +151,11 @@ class Looks:
             self._waiting[uuid] = time.monotonic()
         self._pool.put(uuid)
 
+    def stuck(self, uuid: str) -> str:
+        """Why its QEMU is not to be asked for anything, "" if nothing is known."""
+        with self._lock:
+            return "QEMU's monitor has not answered an earlier call" if uuid in self._stuck else ""
+
     def expire(self) -> None:
         now = time.monotonic()
         with self._lock:

@@ -67,6 +67,7 @@ def steps(
         Step("config", 5, partial(_configured, config)),
         Step("user", 5, lambda: standing),
         Step("state", 10, partial(host.state_directory, config.text("state.directory"), uid)),
+        Step("evidence", 5, partial(host.consoles, config.text("evidence.console"))),
         *always[1:],
         Step("log", 5, partial(host.log, config.text("log.to"))),
         Step("rival", 5, host.rival),

@@ -118,6 +118,19 @@ def state_directory(path: str, owner: int | None = None) -> Iterator[Finding]:
         yield Finding(OK, "state", f"{path} has mode {mode:04o}, {free >> 20} MiB free")
 
 
+def consoles(pattern: str) -> Iterator[Finding]:
+    """Where guests' consoles are, of which evidence keeps the end."""
+    if not pattern:
+        yield Finding(NOTE, "evidence", "evidence.console is empty: of a guest that fails no console is kept")
+        return
+    place = os.path.dirname(pattern.partition("{uuid}")[0] + "x")
+    if os.path.isdir(place):
+        yield Finding(OK, "evidence", f"consoles of guests that fail are looked for in {place}")
+    else:
+        text = f"there is no {place}: of a guest that fails no console is kept"
+        yield Finding(NOTE, "evidence", text, "set evidence.console to where Nova keeps its instances, or to nothing")
+
+
 def run_directory(path: str) -> Iterator[Finding]:
     """Where the lock and the control socket are."""
     try:

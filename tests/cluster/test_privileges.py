@@ -320,6 +320,40 @@ def test_a_ledger_that_was_put_back_by_root_is_used_by_root_until_it_is_given_to
     is_confined(by_hand())      # root had the directory, and gave all of its own in it
 
 
+def test_a_console_that_is_roots_alone_comes_from_a_process_that_may_read_and_nothing_else(node, by_hand, password):
+    user, pattern = pwd.getpwnam(USER), "/var/lib/libvirt/instances/{uuid}/console.log"
+    pid = by_hand(evidence={"console": pattern})
+    is_confined(pid)
+    (reader,) = [child for child in children(pid) if b"reader.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    said = kernel(reader)
+    assert (set(said["Uid"].split()), set(said["Gid"].split())) == ({str(user.pw_uid)}, {str(user.pw_gid)})
+    assert {said[name] for name in ("CapEff", "CapPrm")} == {"0000000000000004"}       # CAP_DAC_READ_SEARCH
+    assert {said[name] for name in ("CapInh", "CapBnd", "CapAmb")} == {NOTHING}
+    assert (said["Groups"], said["NoNewPrivs"], core_limit(reader)) == ("", "1", "0")
+    print(f"the reader's resident set: {said['VmRSS']}, of which its own: {said['RssAnon']}")
+    for number, kept_to in ((93, "alive\n"), (94, "")):
+        with boot(number, console=pattern) as guest:
+            node.wait_state(guest.uuid, "healthy")
+            guest.run("echo alive >/dev/ttyS0")
+            assert owners(Path(pattern.format(uuid=guest.uuid))) == {("root", "-rw-------")}
+            guest.kill_qemu()
+            node.wait_state(guest.uuid, "qemu-died")
+            bundle = STATE / "evidence" / str(node.guest(guest.uuid)["incident"]["id"])
+            until(bundle.exists, "its evidence")
+            shown = node.command("incidents", "show", bundle.name).stdout
+            if kept_to:
+                assert (bundle / "console.log").read_text().endswith(kept_to)
+                assert "\n  alive\n" in shown
+            else:
+                assert "console.log: not there: the console reader has ended" in shown, shown
+            assert owners(bundle.parent, bundle) == {(USER, "drwx------")}
+            assert owners(*bundle.iterdir()) == {(USER, "-rw-------")}
+            until(lambda guest=guest: guest.uuid in str(node.endpoint.attempts), "its report")
+        if kept_to:
+            os.kill(reader, signal.SIGKILL)
+    node.endpoint.attempts.clear()
+
+
 def test_a_stopped_helper_leaves_no_socket_though_it_could_not_remove_it(node, by_hand):
     by_hand()
     assert node.agent("stop").returncode == 0
@@ -330,7 +364,7 @@ def test_a_stopped_helper_leaves_no_socket_though_it_could_not_remove_it(node, b
 def test_a_check_looks_as_the_user_and_says_as_whom(node):
     shutil.rmtree(RUN, ignore_errors=True)
     for path in STATE.iterdir():
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     os.chown(STATE, 0, 0)       # as the package leaves it, and a log of an earlier version
     Path(LOG).unlink(missing_ok=True)
     Path(LOG).touch(0o600)

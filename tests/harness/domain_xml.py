@@ -72,8 +72,8 @@ def console_log(name: str) -> str:
 
 def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool = True, on_crash: str = "destroy",
            panic_device: bool = False, watchdog: str | None = None, disk: str | None = None, nic: bool = False,
-           balloon_period: int = 10, append: str = "", extra: str = "", flavor: str = "m1.nano",
-           specs: Mapping[str, str] | None = None, properties: Mapping[str, str] | None = None,
+           balloon_period: int = 10, append: str = "", extra: str = "", flavor: str = "m1.nano", vga: bool = False,
+           console: str = "", specs: Mapping[str, str] | None = None, properties: Mapping[str, str] | None = None,
            memory: int = 96) -> str:
     """The XML of one guest, and on the host what it refers to.
 
@@ -85,12 +85,19 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool
     nic             a virtio network card on a tap device
     balloon_period  seconds between two balloon statistics, Nova's mem_stats_period_seconds; 0 is none
     append, extra   more kernel command line; more devices, as XML
+    vga             a screen, with the kernel's messages on it
+    console         path of its console's log; {uuid} stands for the guest's
     flavor          its name; specs: its extra specs; properties: of the image. Nova 32 writes the latter two
     memory          MiB
     """
     devices = [extra]
     if panic_device:
         devices.append("<panic model='isa'/>")
+    if vga:
+        devices.append("<video><model type='vga'/></video>")
+        append = f"console=tty0 {append}"
+    log = console.format(uuid=uuid) or console_log(name)
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
     if watchdog:
         devices.append(f"<watchdog model='i6300esb' action='{watchdog}'/>")
     if nic:
@@ -108,7 +115,7 @@ def render(number: int, name: str, uuid: str, *, agent: bool = True, decoy: bool
         flavor=flavor, specs=_entries("extraSpecs", "extraSpec", specs),
         properties=f"<nova:image uuid='{uuid}'>{_entries('properties', 'property', properties)}</nova:image>",
         number=number, name=name, uuid=uuid, project=PROJECT, memory=memory, kernel=built.kernel, initrd=built.initrd,
-        cmdline=f"{CMDLINE} {append}".strip(), on_crash=on_crash, console=console_log(name),
+        cmdline=f"{CMDLINE} {append}".strip(), on_crash=on_crash, console=log,
         control=control_socket(name), decoy=DECOY.format(**paths) if decoy else "",
         agent=AGENT.format(**paths) if agent else "",
         balloon=f"<memballoon model='virtio'>{period}</memballoon>", extra="\n    ".join(filter(None, devices)))

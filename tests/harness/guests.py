@@ -116,7 +116,8 @@ class Guest(Applications, Failures, Operations):
         return Ran(*map(sum, zip(*ran)))
 
     def console(self) -> str:
-        return Path(domain_xml.console_log(self.name)).read_text(errors="replace")
+        log = str(self._hardware.get("console", "")).format(uuid=self.uuid) or domain_xml.console_log(self.name)
+        return Path(log).read_text(errors="replace")
 
     # Its life
 

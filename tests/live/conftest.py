@@ -61,7 +61,7 @@ def _opening(make, folder):
 
     def ward(watch=FAST, **sections) -> Ward:
         # Half of a ward's guests are broken at once: on a real node that would be the node's fault.
-        opened.append(Ward(folder, make, watch, breaker={"action": "report"}, **sections).__enter__())
+        opened.append(Ward(folder, make, watch, **{"breaker": {"action": "report"}, **sections}).__enter__())
         return opened[-1]
     yield ward
     for it in opened:

@@ -22,7 +22,7 @@ OUTSIDE = LIBVIRT | HTTP | {"socket", "_socket", "sqlite3", "subprocess"}
 
 PURE = ("heartbeat.verdict", "heartbeat.witness", "heartbeat.schedule", "heartbeat.holds", "heartbeat.localhealth",
         "heartbeat.patience", "heartbeat.terms", "heartbeat.exemption", "heartbeat.expectation",
-        "heartbeat.outcome",
+        "heartbeat.outcome", "heartbeat.history", "heartbeat.evidence.scene",
         *(f"heartbeat.health.{name}" for name in ("definition", "options", "section", "audience", "replies",
                                                   "statement", "progress", "program", "freshness", "measures",
                                                   "course", "condition", "outbreak", "account")))
@@ -45,9 +45,10 @@ OWNERSHIPS = (
     Ownership(LIBVIRT, ("heartbeat.hypervisor",), "only heartbeat/hypervisor.py imports libvirt"),
     Ownership(HTTP, ("heartbeat.backends",), "only heartbeat/backends/ speaks to the outside"),
     # hostname: gethostname() is Nova's own default for its name. ocf/qga: a sound helper's ping, too often for client.
+    # evidence.console: the end of a pair, to a process of ours.
     Ownership(frozenset({"socket", "_socket"}),
               ("heartbeat.backends", "heartbeat.control", "heartbeat.eventlog", "heartbeat.hostname", "qga_ra.client",
-               "ocf/qga"),
+               "heartbeat.evidence.console", "ocf/qga"),
               "sockets belong to backends, control and client"),
     Ownership(frozenset({"heartbeat.daemon"}), ("heartbeat.__main__",),
               "only heartbeat/__main__.py may: it is the top"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from heartbeat.backends import FAILED, Delivered, Later, Report
-from heartbeat.delivery import GONE, NOT_NOW, STANDS, Courier
+from heartbeat.delivery import AFTER_SOON, GONE, NOT_NOW, SOON, STANDS, Courier
+from heartbeat.evidence.collection import Collection, Rules
 from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Open
 from heartbeat.ledger import Ledger, LedgerError
 
@@ -419,3 +421,50 @@ def test_a_report_that_nobody_answers_does_not_hold_up_the_end(tmp_path):
     desk.courier._thread.join(60)
     assert desk.ledger.attempt(1).uncertain
     desk.ledger.close()
+
+
+def test_while_evidence_is_taken_the_login_goes_on_and_the_report_goes_right_after(desk):
+    desk.fail("guest")
+    desk.answers[1] = SOON
+    prepared = []
+    desk.receiver.prepare = lambda: prepared.append(desk.clock.now)
+    assert desk.courier.step() == pytest.approx(AFTER_SOON)
+    assert (desk.receiver.sent(), prepared) == ([], [desk.clock.now])
+    assert desk.courier.status()["error"] is None
+    desk.clock.now += AFTER_SOON
+    desk.answers[1] = STANDS
+    assert desk.courier.step() == 0.0
+    assert [number for number, _, _ in desk.receiver.sent()] == [1]
+
+
+def test_the_end_of_a_capture_wakes_its_report_and_hurries_nothing_else(desk):
+    desk.fail("first", "second")
+    desk.answers.update({1: SOON, 2: NOT_NOW})
+    desk.courier.step()
+    desk.answers.update({1: STANDS, 2: STANDS})
+    desk.courier.step()
+    assert desk.receiver.sent() == []
+    desk.courier.wake()
+    assert [number for number, _, _ in desk.until_idle()] == [1]
+
+
+def test_evidence_that_never_comes_delays_a_report_by_two_seconds_at_most(desk, tmp_path):
+    """With the real rule for how long a report waits, and a capture that hangs for ever."""
+    taken = Collection(
+        str(tmp_path), Rules(), desk.ledger, SimpleNamespace(portray=lambda *_: threading.Event().wait()),
+        lambda _: ("", ""), print, desk.clock.wall, desk.clock,
+    )  # fmt: skip
+    desk.fail("guest")
+    opened = desk.clock.now
+    taken._pending[1] = opened
+    desk.confirm = lambda incident: SOON if taken.awaited(incident, desk.clock.now) else STANDS
+    desk.courier = desk.hire()
+    while not desk.receiver.sent():
+        desk.clock.now += desk.courier.step()
+    assert 1.5 < desk.clock.now - opened <= 2.0
+
+
+def test_evidence_of_one_guest_keeps_no_other_report_back(desk):
+    desk.fail("first", "second")
+    desk.answers[1] = SOON
+    assert [number for number, _, _ in desk.until_idle()] == [2]

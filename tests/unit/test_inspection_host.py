@@ -16,7 +16,7 @@ import pytest
 from heartbeat import configuration, eventlog, inspection, privileges
 from heartbeat.examination import examine
 from heartbeat.inspection import Helper, cluster, guests, host
-from heartbeat.inspection.finding import FAILED, OK, Finding
+from heartbeat.inspection.finding import FAILED, NOTE, OK, Finding
 from heartbeat.inspection.steps import Step, follow, within
 from heartbeat.privileges import Standing
 
@@ -77,6 +77,15 @@ def test_a_state_directory_that_others_can_change_is_a_failure(tmp_path, monkeyp
     monkeypatch.setattr(host, "IN_MEMORY", ())
     tmp_path.chmod(mode)
     assert only(host.state_directory(str(tmp_path))).level == level
+
+
+def test_where_consoles_are_looked_for_is_told_and_a_wrong_place_is_no_failure(tmp_path):
+    assert only(host.consoles(f"{tmp_path}/{{uuid}}/console.log")) == Finding(
+        OK, "evidence", f"consoles of guests that fail are looked for in {tmp_path}")
+    assert only(host.consoles(f"{tmp_path}/guest-{{uuid}}.log")).level == OK
+    wrong = only(host.consoles(f"{tmp_path}/instances/{{uuid}}/console.log"))
+    assert (wrong.level, wrong.text[:12]) == (NOTE, "there is no ")
+    assert only(host.consoles("")).level == NOTE
 
 
 def test_a_state_directory_in_memory_loses_incidents(monkeypatch):

@@ -18,6 +18,7 @@ from heartbeat.terms import (
     Consent,
     Instance,
     Rules,
+    Terms,
     Wish,
     excerpt,
     terms,
@@ -29,7 +30,7 @@ OPT_IN = Rules(opt_in=True)
 
 
 def test_without_a_word_from_anybody_every_guest_is_watched_by_the_usual_terms():
-    assert terms(NO_INSTANCE, None, Rules()) == ("", "medium", "recover", ())
+    assert terms(NO_INSTANCE, None, Rules()) == Terms("", "medium", "recover")
 
 
 @pytest.mark.parametrize(("instance", "consent", "reason"), [
@@ -139,3 +140,16 @@ def test_nothing_that_a_tenant_wrote_is_ever_repeated_unless_it_could_be_a_check
     assert "evil" not in str(found)
     assert "its image asks for health checks web, which are not understood: not defined here" in found.reasons
     assert "its image has a value for masakari:qga that is not understood" in found.reasons
+
+
+@pytest.mark.parametrize(("flavor", "image", "server", "kept"), [
+    ("", "", "", None), ("yes", "", "", True), ("", "yes", "", True), ("", "", "yes", True),
+    ("yes", "no", "", False), ("no", "yes", "yes", False), ("", "", "no", False), ("maybe", "", "", None),
+])
+def test_a_picture_of_the_screen_is_anybodys_to_refuse_and_to_allow(flavor, image, server, kept):
+    specs, properties, metadata = (wish([(key, value)] if value else []) for key, value in (
+        ("masakari:qga_screenshot", flavor), ("masakari_qga_screenshot", image), ("masakari_qga_screenshot", server)))
+    found = terms(Instance("m1", specs, properties), Consent(metadata=metadata), Rules())
+    assert found.screenshot is kept
+    assert found[:3] == ("", "medium", "recover")
+    assert any("masakari:qga_screenshot" in reason for reason in found.reasons) == (flavor == "maybe")

@@ -1,0 +1,70 @@
+"""A domain's XML without what it may hold of secrets, as it is kept and handed on."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from heartbeat.guest import XML_LIMIT, BadDomain
+
+HIDDEN = "removed"
+# Attributes by their local names, wherever they stand: passwords of VNC and SPICE, and of sources that carry one.
+ATTRIBUTES = frozenset({"passwd", "password", "passwdValidTo", "secret", "token"})
+# Elements that go with all that is in them: what names or holds a key, what HTTP sources send along, what a guest
+# trusts of its firmware, and what its user has handed in by other ways than the API.
+ELEMENTS = frozenset({
+    "secret", "auth", "cookies", "cookie", "password", "passphrase", "encryption", "dhCert", "session", "sysinfo",
+    "identity", "sasl", "key",
+})  # fmt: skip
+# What is handed to QEMU, the kernel or the init of a container as it stands may be anything, so its values go.
+OPAQUE = frozenset({"cmdline", "initarg", "initenv", "description"})
+ADDRESSES = ("query", "name", "uri", "path", "file", "url")
+TELLING = ("pass", "secret", "token", "credential", "private")
+QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
+
+
+def redacted(xml: str) -> str:
+    """The XML, ASCII, with `removed` in the place of whatever may be a secret. Raises BadDomain.
+
+    Nova's owner, flavor and image stay: they say whom to ask. libvirt leaves out passwords by itself, unless it is
+    asked for them, which it is not.
+    """
+    if len(xml) > XML_LIMIT:
+        raise BadDomain(f"domain XML of {len(xml)} characters, more than {XML_LIMIT}")
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = etree.fromstring(xml.encode(), parser)
+    except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
+        raise BadDomain(f"domain XML is malformed: {type(error).__name__}") from None
+    if root.getroottree().docinfo.doctype:
+        raise BadDomain("domain XML has a DOCTYPE")
+    _clean(root)
+    return str(etree.tostring(root, encoding="us-ascii"), "ascii") + "\n"
+
+
+def _clean(root: etree._Element) -> None:
+    # A list, since the tree changes under us; never deeper than the parser allows, and never by recursion.
+    for element in list(root.iter("*")):
+        namespace, _, name = str(element.tag).rpartition("}")
+        if name in ELEMENTS or namespace.strip("{") == QEMU or name in OPAQUE:
+            _empty(element)
+            continue
+        for attribute in [it for it in element.attrib if str(it).rpartition("}")[2] in ATTRIBUTES]:
+            element.set(attribute, HIDDEN)
+        for attribute in [it for it in ADDRESSES if _carries(element.get(it) or "", it)]:
+            element.set(attribute, HIDDEN)
+        if any(word in (element.get("name") or "").lower() for word in TELLING) and element.text:
+            element.text = HIDDEN  # an entry of the flavor's or the image's, by its name
+
+
+def _carries(value: str, attribute: str) -> bool:
+    """Whether an address holds more than a place: what stands before its @, and after its question mark."""
+    return bool(value) and (attribute == "query" or "?" in value or ("://" in value and "@" in value))
+
+
+def _empty(element: etree._Element) -> None:
+    tail = element.tail
+    element.clear()
+    element.tail = tail
+    element.text = HIDDEN
