@@ -90,7 +90,7 @@ class Guests:
         self._incidents = {it.uuid: it for it in ledger.open_incidents() if it.verdict not in BESIDE}
         self._census = Census(self._incidents.values())
         self.discrepancies = Discrepancies(ledger, wall, recipients, opened, closed, self.watches)
-        self.diagnoses = Diagnoses(ledger, wall, recipients, opened, closed, self.watches)
+        self.diagnoses = Diagnoses(ledger, wall, recipients, self._ill, closed, self.watches)
 
     def inventory(self, found: Mapping[str, Observation], now: float, fitness: Fitness, timing: Timing) -> None:
         """A complete list of libvirt's: whatever is not in it is gone."""
@@ -210,6 +210,13 @@ class Guests:
     def holding(self, incident: int) -> Watch | None:
         """The guest that has this incident open."""
         return self.watches.get(self._census.holder(incident))
+
+    def _ill(self, incident: Incident) -> None:
+        """A health check has found a guest unhealthy, whose watch has nothing to say about that."""
+        watch = self.watches.get(incident.uuid)
+        if watch:
+            self._failed(incident, watch, watch)
+        self._opened(incident)
 
     def awaited(self, incident: int) -> bool:
         """Whether the incident is of an earlier life, and its guest has not been seen yet."""
