@@ -8,6 +8,7 @@ from typing import Union
 
 from heartbeat import plugins
 
+LOOPBACK = ("127.0.0.1", "[::1]")
 Value = Union[str, int, float, bool, "tuple[str, ...]"]
 
 
@@ -24,7 +25,8 @@ class Option:
     """One option.
 
     kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated), backends (such a
-    list, of ours and of those that others have installed) or path (absolute).
+    list, of ours and of those that others have installed), path (absolute), textfile (one that node_exporter reads) or
+    loopback (an address and port that only this host reaches).
     low, high: inclusive bounds of a number. choices: permitted words of a choice or a list.
     parameter: its name as an OCF parameter, or "" where it belongs in the file only.
     secret: never printed by anything.
@@ -131,6 +133,21 @@ def _path(option: Option, text: str) -> str:
     return _string(option, text)
 
 
+def _textfile(option: Option, text: str) -> str:
+    if text and not (text.startswith("/") and text.endswith(".prom") and not text.endswith("/.prom")):
+        raise BadValue(option, text, "give an absolute path that ends in .prom, or node_exporter passes over the file")
+    return _string(option, text)
+
+
+def _loopback(option: Option, text: str) -> str:
+    host, _, port = text.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if text and not (host in LOOPBACK and option.low <= number <= option.high):
+        hosts, ports = " or ".join(f"{host}:PORT" for host in LOOPBACK), f"{option.low:g} to {option.high:g}"
+        raise BadValue(option, text, f"give {hosts}, with a port from {ports}; nothing that others can reach is served")
+    return text
+
+
 def _string(option: Option, text: str) -> str:
     if not text.isprintable():
         raise BadValue(option, text, "has control characters; remove them")
@@ -153,5 +170,7 @@ _PARSERS: dict[str, Callable[[Option, str], Value]] = {
     "list": _list,
     "backends": _backends,
     "path": _path,
+    "textfile": _textfile,
+    "loopback": _loopback,
     "hostname": _hostname,
 }
