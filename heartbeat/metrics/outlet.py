@@ -12,10 +12,8 @@ log = logging.getLogger(__name__)
 
 RETRY = 30.0  # seconds until what did not work is tried again
 END = 3.0  # seconds that an end is waited for
-MISSING = (
-    "the Python module prometheus_client is missing: install python3-prometheus-client, on EL"
-    " python3-prometheus_client of EPEL"
-)
+LIBRARY = "prometheus_client"
+MISSING = "install python3-prometheus-client, or python3-prometheus_client of EPEL"
 
 
 class Unable(Exception):
@@ -79,7 +77,9 @@ class Outlet:
         try:
             return self._make()
         except ImportError as error:
-            raise Unable(MISSING if error.name == "prometheus_client" else plain(str(error))) from None
+            missing = plain(str(error.name or error))
+            remedy = MISSING if missing == LIBRARY else f"reinstall {LIBRARY} with its dependencies"
+            raise Unable(f"the Python module {missing} is missing: {remedy}") from None
 
     def _note(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

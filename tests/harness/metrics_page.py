@@ -1,0 +1,38 @@
+"""The table in docs/metrics.rst, made from the table of metrics: python3 -m tests.harness.metrics_page"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from heartbeat.metrics.table import FAMILIES, Family, slug
+
+PATH = Path(__file__).resolve().parents[2] / "docs/metrics.rst"
+HEAD = """.. list-table::
+   :header-rows: 1
+
+   * - Metric
+     - Type
+     - Labels
+     - Meaning
+"""
+
+
+def table() -> str:
+    return HEAD + "".join(
+        f"   * - ``{it.full}``\n     - {it.kind}\n     - {_labels(it)}".rstrip() + f"\n     - {it.help}\n" for it in FAMILIES
+    )
+
+
+def _labels(family: Family) -> str:
+    found = {name: ", ".join(map(slug, words)) for name, words in family.labels.items()}
+    return "; ".join(f"``{name}``" + (f" ({words})" if words else "") for name, words in found.items())
+
+
+def page(text: str) -> str:
+    """The page with its table made anew."""
+    return re.sub(r"(?s)(?<=\n\.\. begin\n).*?(?=\.\. end\n)", lambda _: f"\n{table()}\n", text)
+
+
+if __name__ == "__main__":
+    PATH.write_text(page(PATH.read_text(encoding="utf-8")), encoding="utf-8")
