@@ -19,9 +19,8 @@ HEAD = """.. list-table::
 
 
 def table() -> str:
-    return HEAD + "".join(
-        f"   * - ``{it.full}``\n     - {it.kind}\n     - {_labels(it)}".rstrip() + f"\n     - {it.help}\n" for it in FAMILIES
-    )
+    cells = [(f"``{it.full}``", it.kind, _labels(it), it.help) for it in FAMILIES]
+    return HEAD + "".join("   * - " + "\n     - ".join(row).replace("- \n", "-\n") + "\n" for row in cells)
 
 
 def _labels(family: Family) -> str:
