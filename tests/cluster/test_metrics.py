@@ -1,4 +1,4 @@
-"""Metrics of an installed helper, which is not root: what it may not write is told, and the remedy that is told works."""
+"""Metrics of an installed helper, which is not root: what it may not write is told, and the remedy works."""
 from __future__ import annotations
 
 import json
