@@ -42,7 +42,7 @@ class Collector:
 
 def registry(take: Callable[[], Snapshot], process: bool) -> CollectorRegistry:
     """process: with prometheus_client's own metrics of this process. Not in a file for node_exporter, which has metrics
-    of these names of its own and refuses the same ones twice."""
+    of these names of its own and takes a second one for an error."""
     made = CollectorRegistry()
     made.register(Collector(take))
     if process:
