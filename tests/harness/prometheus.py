@@ -1,4 +1,5 @@
-"""A real Prometheus, Debian's, that scrapes a helper and has our alerts; what it has stored is asked back over HTTP."""
+"""A real Prometheus, Debian's, that scrapes a helper and has our alerts; what it has stored is asked back over HTTP.
+And a real node_exporter, which reads the helper's file."""
 from __future__ import annotations
 
 import json
@@ -65,5 +66,25 @@ class Prometheus:
         until(lambda: self.value(query) == value, f"{query} to be {value}", seconds, 0.2)
 
     def _get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://{self._address}{path}", timeout=30) as answer:
-            return str(answer.read().decode())
+        return get(f"{self._address}{path}")
+
+
+def exported(folder: Path) -> tuple[str, str]:
+    """What a node_exporter tells of the text files in a folder, beside its own metrics; and its log."""
+    address = f"127.0.0.1:{free_port()}"
+    with subprocess.Popen(
+        ["prometheus-node-exporter", "--collector.disable-defaults", "--collector.textfile",
+         f"--collector.textfile.directory={folder}", f"--web.listen-address={address}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as exporter:
+        try:
+            told = until(lambda: get(f"{address}/metrics"), "node_exporter", despite=(OSError,))
+        finally:
+            exporter.terminate()
+        assert exporter.stderr
+        return told, exporter.stderr.read()
+
+
+def get(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}", timeout=30) as answer:
+        return str(answer.read().decode())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.prometheus import Prometheus, free_port
+from tests.harness.prometheus import Prometheus, exported, free_port
 from tests.harness.wait import until
 
 
@@ -73,6 +73,10 @@ def test_the_series_follow_a_guest_that_hangs_is_reported_late_and_comes_back(sc
 
     text = until((tmp_path / "qga.prom").read_text, "the file", despite=(FileNotFoundError,))
     subprocess.run(["promtool", "check", "metrics"], input=text, text=True, check=True)
+    told, log = exported(tmp_path)
+    assert {"node_textfile_scrape_error 0", "masakari_qga_up 1"} <= {*told.splitlines()}
+    assert "process_open_fds" in told, "node_exporter's own"
+    assert "level=error" not in log
     stored = prometheus.ask('{__name__=~"masakari_qga_.*"}')
     assert ward["hangs"].name not in str(stored)
 
