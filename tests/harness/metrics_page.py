@@ -1,9 +1,13 @@
-"""The table in docs/metrics.rst, made from the table of metrics: python3 -m tests.harness.metrics_page"""
+"""The table in docs/metrics.rst, made from the table of metrics: python3 -m tests.harness.metrics_page. And what the
+dashboard beside it asks for."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from heartbeat.metrics.table import FAMILIES, Family, slug
 
@@ -31,6 +35,17 @@ def _labels(family: Family) -> str:
 def page(text: str) -> str:
     """The page with its table made anew."""
     return re.sub(r"(?s)(?<=\n\.\. begin\n).*?(?=\.\. end\n)", lambda _: f"\n{table()}\n", text)
+
+
+def dashboard() -> dict[str, Any]:
+    return dict(json.loads((PATH.parent / "metrics/dashboard.json").read_text()))
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Title of a panel, and each of its expressions, for all nodes and by the minute."""
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", ()):
+            yield panel["title"], target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".*")
 
 
 if __name__ == "__main__":

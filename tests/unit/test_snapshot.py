@@ -16,7 +16,7 @@ from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ALL, ManualHold
 from heartbeat.observation import Paused
 from heartbeat.probe import Answer
-from heartbeat.records import DELIVERED
+from heartbeat.records import DELIVERED, Recipient
 from heartbeat.snapshot import BY_HAND, Bundles, Snapshots
 from heartbeat.tally import Tally
 from tests.harness.observations import TIMING
@@ -86,6 +86,20 @@ def test_a_report_that_is_made_out_anew_is_as_old_as_the_failure(host):
     (owed,) = host.ledger.pending("masakari")
     host.ledger.renewed(owed.id, host.node.wall())
     assert host.snapshots.take().age("masakari") > 500
+
+
+def test_a_report_of_an_end_is_as_old_as_the_end(host):
+    host.owner.guests._recipients = lambda: {"recover": [Recipient("webhook", False, True)]}
+    host.machines[2].kernel = host.node.now
+    host.node.run(40)
+    (owed,) = host.ledger.pending("webhook")
+    host.ledger.attempt(owed.id)
+    host.ledger.delivered(owed.id, host.node.wall(), "")
+    host.node.now += 500
+    host.ledger.apply([Close(owed.incident.id, "answers again")], host.node.wall(), {})
+    assert host.snapshots.take().books.owed["webhook"].number == 1
+    host.node.now += 7
+    assert host.snapshots.take().age("webhook") == pytest.approx(7)
 
 
 def test_a_report_that_has_arrived_is_not_owed_but_a_recovery_under_way(host):
