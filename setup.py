@@ -23,6 +23,9 @@ setup(
     python_requires=">=3.9",
     packages=find_packages(str(HERE), include=["qga_ra", "qga_ra.*", "heartbeat", "heartbeat.*"]),
     install_requires=["libvirt-python", "lxml", "requests", "keystoneauth1"],
-    extras_require={"test": ["pytest", "pytest-subprocess", "hypothesis", "ruff", "mypy", "vermin"]},
+    extras_require={
+        "metrics": ["prometheus_client"],
+        "test": ["pytest", "pytest-subprocess", "hypothesis", "ruff", "mypy", "vermin"],
+    },
     zip_safe=False,
 )

@@ -30,11 +30,14 @@ from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.lock import Lock, Taken
 from heartbeat.maintenance import Maintenance
 from heartbeat.manual import ManualHold
+from heartbeat.metrics import LISTEN, TEXTFILE, Metrics
 from heartbeat.nova import Nova, Wanted
 from heartbeat.owner import Owner
 from heartbeat.policy import Policy, budget, limits
 from heartbeat.reporting import Reporting
 from heartbeat.settings import PARAMETERS
+from heartbeat.snapshot import Snapshots
+from heartbeat.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +96,8 @@ class Helper:
     ) -> None:
         self._config, self._node, self._lock, self._console = config, node, lock, console
         self._ledger = Ledger(config.text("state.directory"))
-        self._reporting = Reporting(config, node, hostname, self._ledger, wall)
+        tally = Tally()
+        self._reporting = Reporting(config, node, hostname, self._ledger, wall, tally)
         uri, resync = config.text("libvirt.connection_uri"), config.number("watch.resync")
         policy = Policy(config)
         self._owner = Owner(
@@ -104,12 +108,15 @@ class Helper:
             wall,
             limits(config),
             budget(config),
+            tally=tally,
         )
         self._evidence = Collection(
             config.text("state.directory"), _rules(config), self._ledger, self._owner.hypervisor, console.tail,
             self._reporting.wake, wall,
         )  # fmt: skip
         self._owner.evidence = self._evidence
+        self._metrics = Metrics(Snapshots(self._owner, self._ledger, self._reporting, tally, wall).take)
+        self._reporting.aside = lambda: self._metrics.trouble
         self._owner.guests.manual = self._ledger.holds(wall())
         self._owner.govern(policy, self._nova_limits())
         self._nova = Nova(self._nova_wanted(), self._nova_question, self._owner.post)
@@ -157,11 +164,13 @@ class Helper:
         log.info("helper %s began, node %s, backends: %s", __version__, self._node or "unknown", backends or "none")
         print("ready", flush=True)
         _silence(1)
+        self._metrics.configure(self._config.text(LISTEN), self._config.text(TEXTFILE))
         self._owner.run(self._every_turn)
         log.info("helper ends")
         self._control.close()
         self._nova.stop()
         self._maintenance.stop()
+        self._metrics.stop()
         self._reporting.stop()
         self._console.close()
         return self._code
@@ -230,6 +239,7 @@ class Helper:
 
         self._owner.call(take)
         self._nova.configure(self._nova_wanted())
+        self._metrics.configure(config.text(LISTEN), config.text(TEXTFILE))
         log.info("reloaded; changed: %s", ", ".join(changed) or "nothing")
         if fixed:
             log.warning("changed only by a restart of the resource: %s", ", ".join(fixed))

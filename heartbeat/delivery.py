@@ -12,6 +12,7 @@ from heartbeat.backends import Backend, Delivered, Later
 from heartbeat.backoff import AT_ONCE, Wait, delay
 from heartbeat.ledger import CLEARED, DELIVERED, PENDING, Delivery, Ledger, LedgerError
 from heartbeat.owed import hopeless, outdated, report
+from heartbeat.tally import EXPIRED, FAILED, REFUSED
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Courier:
     hostname: this node's name for the receiver, now. confirm: asks the owner whether an incident still stands; answers
     STANDS, NOT_NOW, GONE or SOON, and may raise TimeoutError, which means NOT_NOW. wall: UTC in ISO 8601, as in the
     ledger. clock, chance: monotonic seconds, and a number from 0 to 1. accepted: called when the ledger knows of a
-    delivery.
+    delivery. count: is told what came of each attempt: DELIVERED, FAILED (it is made again), REFUSED or EXPIRED.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Courier:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         accepted: Callable[[], None] = lambda: None,
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._backend, self._ledger, self._hostname, self._confirm = backend, ledger, hostname, confirm
         self._wall, self._clock, self._chance, self._told = wall, clock, chance, accepted
+        self._count = count
         self._waits: dict[int, Wait] = {}
         self._soon: set[int] = set()  # of these, those that wait for evidence
         self._accepted: dict[int, tuple[str, str]] = {}  # what the ledger could not be told yet
@@ -153,6 +156,7 @@ class Courier:
         for delivery in old:
             log.warning("%s: %s is not told any more: it is too old", self.name, delivery.called)
             self._ledger.expired(delivery.id, self._wall())
+            self._count(EXPIRED)
         return [it for it in owed if it not in old]
 
     def _first_of_each_guest(self, owed: Iterable[Delivery]) -> list[Delivery]:
@@ -195,6 +199,7 @@ class Courier:
         self._used_at = self._clock()
         failure = self._backend.prepare()
         if failure is not None:
+            self._count(FAILED)
             self._whole(failure)
         return failure is None
 
@@ -218,6 +223,7 @@ class Courier:
         name = outcome.reference or "an earlier attempt had arrived"
         word = "reported as over" if delivery.kind == CLEARED else "reported"
         log.info("%s: %s %s: %s", self.name, delivery.called, word, name)
+        self._count(DELIVERED)
         self._accepted[delivery.id] = (self._wall(), outcome.reference)
         self._waits.pop(delivery.id, None)
         self._record()
@@ -231,6 +237,7 @@ class Courier:
             self._told()
 
     def _postpone(self, delivery: Delivery, outcome: Later) -> None:
+        self._count(FAILED)
         before = self._wait_of(delivery)
         failures = before.failures + 1
         until = self._clock() + delay(failures, outcome.after, self._chance())
@@ -245,6 +252,7 @@ class Courier:
         if not outcome.whole and hopeless(delivery, failures):
             log.warning("%s: %s is not told any more: %s", self.name, delivery.called, outcome.reason)
             self._ledger.refused(delivery.id, self._wall(), outcome.reason)
+            self._count(REFUSED)
 
     def _whole(self, failure: Later) -> None:
         self._failures += 1

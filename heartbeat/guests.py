@@ -265,6 +265,11 @@ class Guests:
         """How many guests we would miss; without those of which nothing can be known, since they wait to be asked."""
         return len(self._census.missed - unheard) if unheard else len(self._census.missed)
 
+    @property
+    def suspicions(self) -> int:
+        """How often a guest has become suspect since our start."""
+        return self._census.suspicions
+
     def suspended(self) -> list[str]:
         """The uuids of guests that failed again after too many recoveries: they need a human."""
         return self._with_incident(SUSPENDED)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from heartbeat.bookkeeping import armed, asked, closed, opened, void
 from heartbeat.database import Database, LedgerError
+from heartbeat.figures import Figures
 from heartbeat.holdings import Holdings
 from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
 from heartbeat.outcomes import Outcomes
@@ -69,6 +70,8 @@ class Ledger:
         self._rows, self._transaction = self._database.rows, self._database.transaction
         holdings = Holdings(self._database)
         self.hold, self.release, self.holds = holdings.hold, holdings.release, holdings.holds
+        figures = Figures(self._database)
+        self.owed, self.volume = figures.owed, figures.volume
         outcomes = Outcomes(self._database)
         self.followed, self.learned, self.needing = outcomes.followed, outcomes.learned, outcomes.needing
 

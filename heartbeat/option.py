@@ -9,6 +9,7 @@ from typing import Union
 
 from heartbeat import plugins
 
+LOOPBACK = ("127.0.0.1", "[::1]")
 Value = Union[str, int, float, bool, "tuple[str, ...]"]
 
 # Of Unix, or of Windows: which of them a guest is nobody says here.
@@ -34,8 +35,9 @@ class Option:
 
     kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated), backends (such a
     list, of ours and of those that others have installed), path (absolute), pattern (such a one, with {uuid}),
-    guest-path (absolute, in a guest of whatever system) or command (a program in a guest and its arguments, split into
-    words as a shell would).
+    textfile (one that node_exporter reads), loopback (an address and port that only this host reaches), guest-path
+    (absolute, in a guest of whatever system) or command (a program in a guest and its arguments, split into words as a
+    shell would).
     low, high: inclusive bounds of a number. choices: permitted words of a choice or a list.
     parameter: its name as an OCF parameter, or "" where it belongs in the file only.
     secret: never printed by anything.
@@ -187,6 +189,21 @@ def _pattern(option: Option, text: str) -> str:
     return _string(option, text)
 
 
+def _textfile(option: Option, text: str) -> str:
+    if text and not (text.startswith("/") and text.endswith(".prom") and not text.endswith("/.prom")):
+        raise BadValue(option, text, "give an absolute path that ends in .prom, or node_exporter passes over the file")
+    return _string(option, text)
+
+
+def _loopback(option: Option, text: str) -> str:
+    host, _, port = text.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if text and not (host in LOOPBACK and option.low <= number <= option.high):
+        hosts, ports = " or ".join(f"{host}:PORT" for host in LOOPBACK), f"{option.low:g} to {option.high:g}"
+        raise BadValue(option, text, f"give {hosts}, with a port from {ports}; nothing that others can reach is served")
+    return text
+
+
 def _string(option: Option, text: str) -> str:
     if not text.isprintable():
         raise BadValue(option, text, "has control characters; remove them")
@@ -210,6 +227,8 @@ _PARSERS: dict[str, Callable[[Option, str], Value]] = {
     "backends": _backends,
     "path": _path,
     "pattern": _pattern,
+    "textfile": _textfile,
+    "loopback": _loopback,
     "hostname": _hostname,
     "guest-path": _guest_path,
     "command": _command,

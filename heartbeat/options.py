@@ -196,6 +196,16 @@ OPTIONS: tuple[Option, ...] = (
         reason="Days after which evidence is removed, whether its incident is over or not.",
     ),
     Option(
+        "metrics", "listen", "loopback", "", low=1024, high=65535, reloadable=True,
+        reason="Where a Prometheus finds metrics of the helper over HTTP: 127.0.0.1:PORT or [::1]:PORT, which only this"
+        " host reaches. Empty: nowhere. Takes the package python3-prometheus-client. docs/metrics.rst has them all.",
+    ),
+    Option(
+        "metrics", "textfile", "textfile", "", reloadable=True,
+        reason="The same every 15 s as a file NAME.prom in the directory of node_exporter's textfile collector, which"
+        " the user of [state] must be able to write. Empty: no file. Takes that package as well.",
+    ),
+    Option(
         "log", "to", "string", "syslog",
         reason="syslog, or the absolute path of a file. A log that cannot be written never stops the helper.",
     ),

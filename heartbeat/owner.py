@@ -33,6 +33,7 @@ from heartbeat.pressure import read as read_pressure
 from heartbeat.probe import Answer
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
+from heartbeat.tally import Tally
 from heartbeat.watch import EXEMPT, SLOW, UNKNOWN, Fitness, Timing, Watch, stale, stands
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Owner:
     reporting: who is told. hypervisor: makes it from our `post`. wall: UTC now in ISO 8601. limits, budget: as set.
     pressure: reads the host's. clock: monotonic seconds.
     suspended: seconds that the host has slept since its boot, which the monotonic clock leaves out.
-    ahead: seconds by which the wall clock is ahead of the monotonic one.
+    ahead: seconds by which the wall clock is ahead of the monotonic one. tally: is told what is counted.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Owner:
         clock: Callable[[], float] = time.monotonic,
         suspended: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
         ahead: Callable[[], float] = lambda: time.time() - time.monotonic(),
+        tally: Tally | None = None,
     ) -> None:
         self.timing, self._reporting, self._clock, self._suspended = timing, reporting, clock, suspended
         self._asleep, self._ahead_now, self._ahead = suspended(), ahead, ahead()
@@ -97,10 +99,10 @@ class Owner:
         self.schedule = Schedule(timing.interval, QUESTIONS, AGAIN)
         self.guests = Guests(
             ledger, wall, self._ask_soon, self.hypervisor.look,
-            lambda _: reporting.wake(), reporting.recipients, budget, reporting.wake, reporting.look_again,
-            self._failed,
+            self._opened, reporting.recipients, budget, reporting.wake, reporting.look_again, self._failed,
         )
         self.evidence: Collection | None = None  # where that of incidents is taken, if it is
+        self._tally = tally or Tally()
         self.condition = Condition(limits, pressure)
         self.held = ""  # why the cluster wants no recovery on this node, or ""
         self.crowded = False  # whether reports wait for other recoveries to end
@@ -283,6 +285,7 @@ class Owner:
 
     def _look_at_the_node(self, now: float) -> None:
         late, self._late = self._late, 0.0
+        self._tally.late(late)
         watched = self.guests.watched(self.schedule.overdue(now - 2 * SLOW))
         self.condition.step(now, late, self.hypervisor.canary(), self.guests.suspected(now), watched)
 
@@ -306,7 +309,9 @@ class Owner:
         if isinstance(message, About):
             if isinstance(message.observation, Answered):
                 watch = self.guests.watches.get(message.uuid)
-                silent = message.observation.answer is Answer.SILENT
+                said = message.observation
+                silent = said.answer is Answer.SILENT
+                self._tally.answered(said.answer, now - said.asked if said.took is None else said.took)
                 self.schedule.returned(message.uuid, now, silent, ROUNDS if watch and watch.state in SILENT else 1)
             self.guests.observe(message.uuid, message.observation, now, self.fitness, self.timing)
             self.guests.discrepancies.attendance.observe(message.uuid, message.observation)
@@ -348,6 +353,10 @@ class Owner:
                 for uuid in self.guests.watches:
                     self._plan(uuid, now)
         self.link = why
+
+    def _opened(self, incident: Incident) -> None:
+        self._tally.opened(incident.verdict, incident.action)
+        self._reporting.wake()
 
     def _plan(self, uuid: str, now: float) -> None:
         watch = self.guests.watches.get(uuid)

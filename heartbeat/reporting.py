@@ -19,6 +19,7 @@ from heartbeat.incident import OBSERVED, RECORD, RECOVER, SUSPENDED
 from heartbeat.ledger import Ledger, Recipients
 from heartbeat.outcomes import BACKEND as MASAKARI
 from heartbeat.sender import Sender
+from heartbeat.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,16 @@ class Reporting:
     """Made and started by the helper. recipients(), wake() and show() are called in the owner loop; reload() and
     status() in a thread of the control socket, so each reads a part that may be replaced only once.
 
-    node: this node's name in the cluster, "" if it is not known. hostname: its name in Masakari.
+    node: this node's name in the cluster, "" if it is not known. hostname: its name in Masakari. tally: is told what
+    came of each attempt to deliver. aside: trouble that keeps nobody from judging or reporting, for people.
     """
 
     def __init__(
-        self, config: Configuration, node: str, hostname: Hostname, ledger: Ledger, wall: Callable[[], str]
-    ) -> None:
+        self, config: Configuration, node: str, hostname: Hostname, ledger: Ledger, wall: Callable[[], str],
+        tally: Tally | None = None,
+    ) -> None:  # fmt: skip
+        self.aside: Callable[[], str] = lambda: ""
+        self._tally = tally or Tally()
         self.hostname, self._ledger, self._wall = hostname, ledger, wall
         self._confirm: Callable[[int, bool], str] = lambda _, acts: "not-now"
         # By backend. Replaced as a whole, never changed: other threads read it.
@@ -95,8 +100,8 @@ class Reporting:
         troubles = [(name, courier.trouble) for name, (courier, _) in self._couriers.items()]
         # In nearly every turn of the loop all is as it was.
         unhealthy, crowd = guests.diagnoses.unhealthy, guests.diagnoses.breaker.trouble
-        conditions = (condition.trouble, condition.breaker, unhealthy, crowd)
-        seen = (guests.trouble, failed, suspended, lost, link, conditions, held, nova, troubles)
+        conditions, aside = (condition.trouble, condition.breaker, unhealthy, crowd), self.aside()
+        seen = (guests.trouble, failed, suspended, lost, link, conditions, held, nova, troubles, aside)
         if seen == self._seen:
             return
         self._seen = seen
@@ -112,6 +117,7 @@ class Reporting:
             f"{len(suspended)} suspended, needs a human" if suspended else "",
             f"{len(lost)} not recovered, needs a human" if lost else "",
             *(f"{name}: {trouble}" for name, trouble in troubles if trouble),
+            aside,
         ]
         state = "; ".join(reason for reason in reasons if reason) or "ok"
         now = (state, failed, bool(condition.breaker), len(unhealthy))
@@ -125,6 +131,13 @@ class Reporting:
     def lost(self) -> Sequence[str]:
         """The uuids of guests whose recovery came to nothing, so that a human has to look at them."""
         return self._follower.needing if self._follower else ()
+
+    @property
+    def troubles(self) -> dict[str, bool]:
+        """Backend -> whether something keeps it from delivering what is owed, the node attributes too."""
+        found = {name: courier.trouble is not None for name, (courier, _) in self._couriers.items()}
+        attributes = self._attributes
+        return {**found, **({attributes.name: bool(attributes.error)} if attributes else {})}
 
     def status(self) -> list[dict[str, Any]]:
         attributes = self._attributes
@@ -201,6 +214,7 @@ class Reporting:
             lambda incident: self._confirm(incident, name in self._acting),
             self._wall,
             accepted=self.look_again,
+            count=lambda result: self._tally.delivery(name, result),
         )
         return courier, sender
 

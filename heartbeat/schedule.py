@@ -137,6 +137,11 @@ class Schedule:
         """Whether every slot is taken."""
         return len(self._asked) + len(self._called) >= self._slots
 
+    @property
+    def out(self) -> int:
+        """Questions that have not returned."""
+        return len(self._asked)
+
     def next_at(self) -> float:
         """When `take` is worth calling again; NEVER while every slot is taken or nobody waits."""
         head = self._waiting.next_at()

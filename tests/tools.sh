@@ -22,6 +22,8 @@ run=(
     # the test guest: kernel, agent, tools; and a module of ours that stops its CPU
     linux-image-cloud-amd64 qemu-guest-agent busybox-static cpio zstd kmod gcc libc6-dev
     logrotate procps strace iputils-ping
+    # metrics: the library that the package recommends, and who scrapes it or reads its file
+    python3-prometheus-client prometheus prometheus-node-exporter acl
 )
 venv=(python3-venv)
 

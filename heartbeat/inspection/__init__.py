@@ -57,11 +57,12 @@ def steps(
         remedy = "correct this first: what depends on the configuration has not been looked at"
         wrong = Finding(FAILED, "config", str(error), remedy, 2)
         return [*always[:1], Step("config", 5, lambda: iter([wrong])), *always[1:]]
-    from heartbeat.inspection import cloud, cluster, compute, guests
+    from heartbeat.inspection import cloud, cluster, compute, guests, metrics
 
     name = Hostname(helper.text("hostname"), "the helper") if helper.text("hostname") else resolve(config)
     uri = config.text("libvirt.connection_uri")
     uid, standing = host.user(config)
+    obstacle = metrics.obstacle(config)
     return [
         *always[:1],
         Step("config", 5, partial(_configured, config)),
@@ -70,6 +71,7 @@ def steps(
         Step("evidence", 5, partial(host.consoles, config.text("evidence.console"))),
         *always[1:],
         Step("log", 5, partial(host.log, config.text("log.to"))),
+        Step("metrics", 10, partial(metrics.look, config, helper.state == RUNNING, obstacle)),
         Step("rival", 5, host.rival),
         Step("libvirt", guests.SECONDS + 5, partial(guests.look, uri, helper.state, helper.view)),
         Step("name", 5, partial(_named, name)),

@@ -17,12 +17,12 @@ SCRIPTS = ("ocf/qga", "qga_ra/masakari-qga")
 
 LIBVIRT = frozenset({"libvirt", "libvirt_qemu", "libvirtmod", "libvirtmod_qemu", "libvirtaio"})
 HTTP = frozenset({"requests", "urllib3", "keystoneauth1", "http", "urllib.request"})
-HEAVY = LIBVIRT | HTTP | {"lxml"}
+HEAVY = LIBVIRT | HTTP | {"lxml", "prometheus_client"}
 OUTSIDE = LIBVIRT | HTTP | {"socket", "_socket", "sqlite3", "subprocess"}
 
 PURE = ("heartbeat.verdict", "heartbeat.witness", "heartbeat.schedule", "heartbeat.holds", "heartbeat.localhealth",
         "heartbeat.patience", "heartbeat.terms", "heartbeat.exemption", "heartbeat.expectation",
-        "heartbeat.outcome", "heartbeat.history", "heartbeat.evidence.scene",
+        "heartbeat.outcome", "heartbeat.history", "heartbeat.evidence.scene", "heartbeat.tally",
         *(f"heartbeat.health.{name}" for name in ("definition", "options", "section", "audience", "replies",
                                                   "statement", "progress", "program", "freshness", "measures",
                                                   "course", "condition", "outbreak", "account")))
@@ -44,12 +44,13 @@ class Ownership(NamedTuple):
 OWNERSHIPS = (
     Ownership(LIBVIRT, ("heartbeat.hypervisor",), "only heartbeat/hypervisor.py imports libvirt"),
     Ownership(HTTP, ("heartbeat.backends",), "only heartbeat/backends/ speaks to the outside"),
+    Ownership(frozenset({"prometheus_client"}), ("heartbeat.metrics",), "only heartbeat/metrics/ exports metrics"),
     # hostname: gethostname() is Nova's own default for its name. ocf/qga: a sound helper's ping, too often for client.
     # evidence.console: the end of a pair, to a process of ours.
     Ownership(frozenset({"socket", "_socket"}),
-              ("heartbeat.backends", "heartbeat.control", "heartbeat.eventlog", "heartbeat.hostname", "qga_ra.client",
-               "heartbeat.evidence.console", "ocf/qga"),
-              "sockets belong to backends, control and client"),
+              ("heartbeat.backends", "heartbeat.control", "heartbeat.eventlog", "heartbeat.hostname",
+               "heartbeat.metrics", "heartbeat.evidence.console", "qga_ra.client", "ocf/qga"),
+              "sockets belong to backends, control, metrics and client"),
     Ownership(frozenset({"heartbeat.daemon"}), ("heartbeat.__main__",),
               "only heartbeat/__main__.py may: it is the top"),
     Ownership(frozenset({"ocf"}), (), "no package of that name is ours, and another's must not be used"),

@@ -66,12 +66,13 @@ class Receiver:
 class Desk:
     def __init__(self, directory: str) -> None:
         self.ledger, self.clock, self.receiver, self.answer = Ledger(directory), Clock(), Receiver(), STANDS
+        self.counted: list[str] = []
         self.hire()
 
     def hire(self) -> None:
         self.courier = Courier(
             self.receiver, self.ledger, lambda: "compute1", lambda _: self.answer, self.clock.wall, self.clock,
-            lambda: 0.0,
+            lambda: 0.0, count=self.counted.append,
         )  # fmt: skip
 
     def fail(self, uuid: str = GUEST, verdict: str = HUNG, *recipients: Recipient) -> int:
@@ -205,6 +206,7 @@ def test_old_news_expires_and_the_guests_next_report_goes(desk, caplog):
     desk.fail()
     assert desk.run() == [(2, FAILED)]
     assert desk.rows()[1] == (1, CLEARED, "expired")
+    assert desk.counted == ["delivered", "expired", "delivered"]
     assert "the end of incident 1" in caplog.text
 
 
@@ -218,6 +220,7 @@ def test_a_receiver_that_never_takes_the_end_of_one_gets_the_guests_next_report(
     assert told.count((1, CLEARED)) == CLEARED_ATTEMPTS
     assert (2, FAILED) in told
     assert desk.rows()[1] == (1, CLEARED, "refused")
+    assert desk.counted.count("refused") == 1
 
 
 def test_a_receiver_that_is_down_for_long_gets_it_when_it_is_back(desk):

@@ -72,12 +72,14 @@ class Desk:
     def __init__(self, directory: str) -> None:
         self.ledger, self.clock, self.receiver = Ledger(directory), Clock(), Receiver()
         self.answers: dict[int, object] = {}
+        self.counted: list[str] = []
         self.courier = self.hire()
 
     def hire(self) -> Courier:
         return Courier(
-            self.receiver, self.ledger, lambda: "compute1", self.confirm, self.clock.wall, self.clock, lambda: 0.0
-        )
+            self.receiver, self.ledger, lambda: "compute1", self.confirm, self.clock.wall, self.clock, lambda: 0.0,
+            count=self.counted.append,
+        )  # fmt: skip
 
     def confirm(self, incident: int) -> str:
         answer = self.answers.get(incident, STANDS)
@@ -129,6 +131,14 @@ def test_all_guests_are_reported_at_once_and_each_only_once(desk):
     desk.fail(*(f"guest-{number}" for number in range(15)))
     assert [number for number, _, _ in desk.until_idle()] == list(range(1, 16))
     assert desk.until_idle(3600) == []
+
+
+def test_what_came_of_each_attempt_is_counted_a_login_that_failed_too(desk):
+    desk.receiver.prepared = [Later("no token", whole=True)]
+    desk.receiver.outcomes = [Later("busy")]
+    desk.fail("guest")
+    desk.until_idle(600)
+    assert desk.counted == ["failed", "failed", "delivered"]
 
 
 def test_a_report_is_in_the_ledger_before_it_is_sent(desk):
