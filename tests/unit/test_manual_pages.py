@@ -26,7 +26,8 @@ def test_every_command_and_its_options_are_in_the_operators_page():
     text = shown(pages.COMMAND)
     for name in ("status", "why", "incidents", "hold", "release", "show-config", "check"):
         assert f"masakari-qga {name}" in text
-    for option in ("--json", "--for TIME", "--reason TEXT", "--guest GUEST", "--limit N", "--config PATH", "--version"):
+    for option in ("--json", "--watch [SECONDS]", "--for TIME", "--reason TEXT", "--guest GUEST", "--limit N",
+                   "--config PATH", "--version"):
         assert option in text
     with pytest.raises(SystemExit):
         command.parser().parse_args(["--help"])
