@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 TURN, LATE = 1.0, 3.0
 # Seconds by which the wall clock may leave the monotonic one between two turns; a leap second is within.
 SET = 1.0
+# Seconds that libvirt may be away, as when it is restarted, before an operator is told what to do.
+AWAY = 5.0
 # States of guests that are known not to answer, and how many intervals pass between two questions to one of them.
 SILENT, ROUNDS = frozenset({HUNG, AGENT_SILENT, QEMU_STUCK}), 3
 # Questions that may be out to guests which left the last one unanswered; two slots stay for all others, which give them
@@ -102,6 +104,7 @@ class Owner:
         self._ledger, self._wall = ledger, wall
         self.link = "not connected yet"  # why libvirt cannot be reached, or ""
         self.link_since = clock()
+        self._advised = False  # the log says what to do about that
         self.progress = clock()
         self.intentions = Intentions(self.guests, self._plan, self.fitness_of, timing)
 
@@ -277,7 +280,7 @@ class Owner:
             for uuid in known | message.guests.keys():
                 self._plan(uuid, now)
         elif isinstance(message, LinkDown):
-            self._linked(message.why, now)
+            self._linked(message.why, now, message.remedy)
         elif isinstance(message, Heard):
             self.intentions.heard(message.answer, now)
         elif isinstance(message, Unheard):
@@ -289,17 +292,22 @@ class Owner:
                 message.error = error
             message.done.set()
 
-    def _linked(self, why: str, now: float) -> None:
-        if bool(why) != bool(self.link):
-            self.link_since = now
-            if not why:
-                log.info("libvirt is connected")
-            else:
-                log.warning("libvirt cannot be reached, so no guest is judged: %s", why)
-                self.guests.all(Gap(f"libvirt: {why}", True), now, Fitness(False, why), self.timing)
-                self.guests.discrepancies.blind()
-                for uuid in self.guests.watches:
-                    self._plan(uuid, now)
+    def _linked(self, why: str, now: float, remedy: str = "") -> None:
+        changed = bool(why) != bool(self.link)
+        if changed:
+            self.link_since, self._advised = now, False
+        advise = bool(remedy) and not self._advised and (changed or now - self.link_since >= AWAY)
+        if why and (changed or advise):
+            reason = f"{why}; {remedy}" if remedy else why
+            log.warning("libvirt cannot be reached, so no guest is judged: %s", reason)
+            self._advised = advise
+        if changed and not why:
+            log.info("libvirt is connected")
+        elif changed:
+            self.guests.all(Gap(f"libvirt: {why}", True), now, Fitness(False, why), self.timing)
+            self.guests.discrepancies.blind()
+            for uuid in self.guests.watches:
+                self._plan(uuid, now)
         self.link = why
 
     def _plan(self, uuid: str, now: float) -> None:
