@@ -202,7 +202,7 @@ class Helper:
         self._config = config
         self._reporting.reload(config, self._node, hostname)
         policy, nova = Policy(config), self._nova_limits()
-        new = policy.timing, config.number("watch.resync"), limits(config), budget(config)
+        new = config.number("watch.resync"), limits(config), budget(config)
 
         def take() -> None:
             self._owner.apply(*new)

@@ -219,14 +219,13 @@ class Owner:
                 every_turn()
             self._reporting.show(self.guests, self.link, self.condition, self.held)
 
-    def apply(self, timing: Timing, resync: float, limits: Limits, budget: Budget) -> None:
-        """New settings for all guests. In the loop only."""
-        self.timing, self.schedule.interval = timing, timing.interval
+    def apply(self, resync: float, limits: Limits, budget: Budget) -> None:
+        """New settings of this node. In the loop only."""
         self.condition.limits, self.guests.budget = limits, budget
         self.hypervisor.resync(resync)
 
     def govern(self, policy: Policy, nova: NovaLimits | None) -> None:
-        """See Intentions. In the loop, or before it runs."""
+        """New settings of guests, their times among them; see Intentions. In the loop, or before it runs."""
         self.timing, self.schedule.interval = policy.timing, policy.timing.interval
         self.intentions.govern(policy, nova, self._clock())
 

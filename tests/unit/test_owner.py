@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from heartbeat.budget import Budget
 from heartbeat.condition import Limits
 from heartbeat.guest import Channel
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_DIED, QEMU_STUCK, RECORD, RECOVER
 from heartbeat.message import LinkDown
 from heartbeat.observation import ChannelChanged, Gap, Paused, Resumed, Vanished
 from heartbeat.watch import HEALTHY, SUSPECT, UNKNOWN
+from tests.harness.intent import governed
 from tests.harness.memory_ledger import MemoryLedger
 from tests.harness.observations import NEXT_RUN, OTHER, RUN, TIMING, UUID, incident
 from tests.harness.simulation import Machine, Node
@@ -230,10 +230,10 @@ def test_a_ledger_that_fails_for_an_hour_does_not_make_the_loop_spin():
     assert sorted(node.verdicts) == [(UUID, HUNG, RECOVER), (OTHER, QEMU_DIED, RECOVER)]
 
 
-def test_new_times_hold_from_the_next_question_on():
+def test_new_times_hold_from_the_next_question_on(tmp_path):
     machine = Machine()
     node = begun(machine)
-    node.owner.apply(TIMING._replace(interval=2), 60, Limits(), Budget())
+    node.owner.govern(*governed(tmp_path, "[watch]\ninterval = 2\n"))
     node.run(112)
     assert len(machine.asked) == pytest.approx(52, abs=4)
 
