@@ -12,8 +12,9 @@ import libvirt
 import libvirt_qemu
 
 from heartbeat import procfs
-from heartbeat.hypervisor import events
-from heartbeat.hypervisor.link import Link
+from heartbeat.hypervisor import events, outstanding
+from heartbeat.hypervisor.link import Asker, Link
+from heartbeat.hypervisor.outstanding import Call, Outstanding
 from heartbeat.message import About, Message
 from heartbeat.observation import Answered, Sampled
 from heartbeat.pool import Pool
@@ -35,30 +36,50 @@ STATISTICS = (
 )
 
 
-class Questions:
-    """Asks agents; slot n uses connection n alone."""
+class _Question(NamedTuple):
+    uuid: str
+    asked: float
+    timeout: int
 
-    def __init__(self, link: Link, size: int, post: Post) -> None:
-        self._link, self._post = link, post
-        self._pool: Pool[tuple[str, float, int]] = Pool("question", size, self._ask, patience=TOGETHER)
+
+class Questions:
+    """Asks agents; slot n uses connection n alone. clock: monotonic seconds."""
+
+    def __init__(self, link: Link, size: int, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
+        self._link, self._post, self._clock = link, post, clock
+        self._outstanding = Outstanding(clock)
+        self._pool: Pool[_Question] = Pool("question", size, self._ask, outstanding.LOST, TOGETHER)
 
     def put(self, uuid: str, asked: float, timeout: int) -> None:
-        self._pool.put((uuid, asked, timeout))
+        self._pool.put(_Question(uuid, asked, timeout))
 
-    def _ask(self, slot: int, job: tuple[str, float, int]) -> None:
-        uuid, asked, timeout = job
+    def expire(self) -> None:
+        self._outstanding.expire(self._pool.write_off)
+
+    def _ask(self, slot: int, job: _Question) -> None:
+        def answered(answer: Answer) -> None:
+            self._post(About(job.uuid, Answered(answer, job.asked, self._clock() - job.asked)))
+
+        call = self._outstanding.begin(slot, job.uuid, job.timeout, lambda: answered(Answer.UNCLEAR))
+        answer = Answer.UNCLEAR
         try:
-            answer = self._answer(slot, uuid, timeout)
+            if call:
+                answer = self._answer(call, job.uuid, job.timeout)
         except Exception:
-            log.exception("asking guest %s failed", uuid)
-            answer = Answer.UNCLEAR
-        self._post(About(uuid, Answered(answer, asked, time.monotonic() - asked)))
+            log.exception("asking guest %s failed", job.uuid)
+        if call is None or self._outstanding.end(call):
+            answered(answer)
 
-    def _answer(self, slot: int, uuid: str, timeout: int) -> Answer:
-        askers = self._link.askers
+    def _answer(self, call: Call, uuid: str, timeout: int) -> Answer:
+        askers, number = self._link.askers, random.getrandbits(31)
         if not askers:
             return Answer.LINK
-        asker, number = askers[slot], random.getrandbits(31)
+        if self._outstanding.occupies(askers[call.slot]):
+            try:
+                askers[call.slot] = Asker(self._link.connect(read_only=False))
+            except libvirt.libvirtError:
+                return Answer.LINK
+        asker = call.asker = askers[call.slot]
         began = time.monotonic()
         try:
             domain = asker.domain(uuid)
