@@ -66,7 +66,7 @@ def frame(reply: Reply | None, trouble: str, old: float, width: int, height: int
         lines = [_title("masakari-qga", BOLD, clock, width)]
         return [*lines, *_wrapped(trouble or "asking the helper", width, BAD if trouble else "")][:height]
     state, guests = plain(reply.get("state"), 200), records(reply.get("guests"))
-    title = f"{plain(reply.get('node'))}  {state}"
+    title = f"{plain(reply.get('node') or reply.get('hostname'))}  {state}"
     top = [_title(title, BOLD if state == "ok" else BAD, clock, width)]
     if trouble:
         top += _wrapped(f"{trouble}; below is what it said {old:.0f} s ago", width, BAD)[: max(height // 3, 1)]
