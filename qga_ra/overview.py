@@ -124,9 +124,10 @@ def _difference(it: Reply) -> str:
 
 
 def _humans(reply: Reply) -> Iterator[str]:
-    """Who needs one."""
-    incidents = [record(guest.get("incident")) for guest in records(reply.get("guests"))]
-    suspended = sum(plain(incident.get("action")) == "suspended" for incident in incidents)
+    """Who needs one, and what keeps others waiting for one."""
+    if held := record(reply.get("checks")).get("held"):
+        yield f"nobody is recovered because of a health check: {plain(held, 200)}"
+    suspended = sum(table.suspended(guest) for guest in records(reply.get("guests")))
     if suspended:
         yield f"{suspended} guests were recovered too often and need a human; marked below"
     lost = reply.get("lost")

@@ -24,7 +24,7 @@ STYLES = {**dict.fromkeys(BADLY, BAD), **dict.fromkeys(DOUBTFUL, WARN), "healthy
 GAP = "  "
 ROOM = 24  # columns that reports are left before another column goes, and what they then are cut to at least
 LEAST = 8
-LONGEST_NAME = 24  # columns; Nova's are instance-00000001
+LONGEST_NAME, LONGEST_CHECKS = 24, 40  # columns; Nova's names are instance-00000001
 PREFIX, LONGEST_PREFIX = 8, 13  # characters of a uuid; from four on `why` takes one that is unambiguous
 
 Guest = Mapping[str, Any]
@@ -50,8 +50,16 @@ def fitted(guests: Sequence[Guest], width: int, height: int, now: str) -> list[L
     shown = found if len(found) <= room else found[: max(room - 1, 0)]
     hidden = found[len(shown) :]
     prefix = shortest([plain(guest.get("uuid")) for guest in found])
-    rows = [{**cells(guest), NAME: plain(guest.get("name"), LONGEST_NAME), SINCE: age(guest.get("since"), now),
-             ANSWER: age(guest.get("last_answer"), now)} for guest in shown]  # fmt: skip
+    rows = [
+        {
+            **cells(guest),
+            NAME: plain(guest.get("name"), LONGEST_NAME),
+            CHECKS: plain(checked(guest), LONGEST_CHECKS),
+            SINCE: age(guest.get("since"), now),
+            ANSWER: age(guest.get("last_answer"), now),
+        }
+        for guest in shown
+    ]
     kept, fitting = _fit(columns(guests), rows, prefix, width)
     made = lines(kept, SHORTER, fitting, [style(guest) for guest in shown], width)
     if hidden:
@@ -65,10 +73,10 @@ def ordered(guests: Sequence[Guest]) -> list[Guest]:
 
 def urgency(guest: Guest) -> tuple[bool, bool, int, bool, str, str]:
     """Who needs a human comes first, then what is being reported, then who is in doubt."""
-    incident, state = record(guest.get("incident")), plain(guest.get("state"))
-    human = incident.get("action") == "suspended" or "needs a human" in str(guest.get("recovery"))[:200]
+    found, state = incidents(guest), plain(guest.get("state"))
+    human = suspended(guest) or "needs a human" in str(guest.get("recovery"))[:200]
     rank = TROUBLES_FIRST.index(state) if state in TROUBLES_FIRST else len(TROUBLES_FIRST)
-    return not human, not incident, rank, not ailing(guest), plain(guest.get("name")), plain(guest.get("uuid"))
+    return not human, not found, rank, not ailing(guest), plain(guest.get("name")), plain(guest.get("uuid"))
 
 
 def counted(guests: Sequence[Guest]) -> str:
@@ -82,8 +90,8 @@ def counted(guests: Sequence[Guest]) -> str:
 
 def columns(guests: Sequence[Guest]) -> list[str]:
     """Those that these guests need: only some nodes have health checks."""
-    checked = any(guest.get("checks") for guest in guests)
-    return [column for column in COLUMNS if column != CHECKS or checked]
+    wanted = any(guest.get("checks") for guest in guests)
+    return [column for column in COLUMNS if column != CHECKS or wanted]
 
 
 def cells(guest: Guest) -> dict[str, str]:
@@ -93,10 +101,19 @@ def cells(guest: Guest) -> dict[str, str]:
         state += " (not armed)"
     if guest.get("holds"):
         state += " (held)"
-    ways = [reported(record(guest.get("incident")))] if guest.get("incident") else []
+    ways = [reported(incident) for incident in incidents(guest)]
     ways += [f"recovery: {plain(guest['recovery'])}"] if guest.get("recovery") else []
     uuid, name = (plain(guest.get(word)) for word in ("uuid", "name"))
     return {UUID: uuid, NAME: name, STATE: state, CHECKS: checked(guest), REPORTED: "; ".join(ways) or "-"}
+
+
+def incidents(guest: Guest) -> list[Mapping[str, Any]]:
+    """The open ones: of the guest's own failure, and of its health checks."""
+    return [record(guest[name]) for name in ("incident", "unhealthy") if record(guest.get(name))]
+
+
+def suspended(guest: Guest) -> bool:
+    return any(incident.get("action") == "suspended" for incident in incidents(guest))
 
 
 def ailing(guest: Guest) -> bool:
@@ -104,11 +121,13 @@ def ailing(guest: Guest) -> bool:
 
 
 def checked(guest: Guest) -> str:
-    """The health checks that are not healthy, by name; else how many are."""
+    """The health checks that are not healthy by name, the others as a number."""
     found = records(guest.get("checks"))
-    others = [f"{plain(it.get('name'), 32)} {plain(it.get('status'), 20)}" for it in found[:32]
-              if it.get("status") != "healthy"]  # fmt: skip
-    return plain(", ".join(others) or (f"{len(found)} healthy" if found else "-"))
+    others = [it for it in found if it.get("status") != "healthy"]
+    well = len(found) - len(others)
+    said = [f"{plain(it.get('name'), 32)} {plain(it.get('status'), 16)}" for it in others[:3]]
+    said += [f"+{len(others) - 3}"] if len(others) > 3 else []
+    return ", ".join([*said, *([f"{well} healthy"] if well else [])]) or "-"
 
 
 def reported(incident: Mapping[str, Any]) -> str:
@@ -125,7 +144,7 @@ def style(guest: Guest) -> str:
     if guest.get("holds"):
         return WARN
     found = STYLES.get(plain(guest.get("state")), "")
-    return WARN if found == GOOD and (ailing(guest) or guest.get("incident")) else found
+    return WARN if found == GOOD and (ailing(guest) or incidents(guest)) else found
 
 
 def shortest(uuids: Sequence[str]) -> int:

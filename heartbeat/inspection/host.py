@@ -71,7 +71,7 @@ def user(config: Configuration) -> tuple[int, list[Finding]]:
     text, unwanted = json.loads(said)
     finding = Finding(OK, "user", text)
     if unwanted:
-        why, own = text.rsplit("; ", 1) if "; " in text else (text, "")  # what is to be typed, where the reason knows it
+        why, own = text.rsplit("; ", 1) if "; " in text else (text, "")  # what is to be typed, if known
         ways = [*([own] if own else []), f"set user = root in [state] of {config.path}"]
         finding = Finding(WARNING, "user", why, f"{'; or '.join(ways)}; then run: pcs resource restart qga-monitor")
     try:

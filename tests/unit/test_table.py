@@ -63,9 +63,25 @@ def test_a_column_of_health_checks_is_there_where_a_guest_has_any():
               {"name": "load", "status": "healthy"}]  # fmt: skip
     lines = shown([guest(1, checks=checks), guest(2, checks=checks[2:]), guest(3, checks=[]), guest(4)])
     at = lines[0].index("CHECKS")
-    assert [line[at:].split("  ")[0] for line in lines[1:]] == ["web unhealthy, db cannot check", "1 healthy", "-", "-"]
+    said = ["web unhealthy, db cannot check, 1 healthy", "1 healthy", "-", "-"]
+    assert [line[at:].split("  ")[0] for line in lines[1:]] == [said[0][:37] + "...", *said[1:]]
     assert "CHECKS" not in shown([guest(1), guest(2, checks=[])])[0]
-    assert "CHECKS" in table.whole([guest(1, checks=checks)])[0]
+    heading, line = table.whole([guest(1, checks=checks)])
+    assert line[heading.index("CHECKS"):].startswith(said[0] + "  ")
+    many = [{"name": f"app{number}", "status": "unhealthy"} for number in range(5)]
+    assert "app0 unhealthy, app1 unhealthy, app2 unhealthy, +2  " in table.whole([guest(1, checks=many)])[1]
+
+
+def test_what_a_health_check_causes_is_reported_beside_what_else_is():
+    ill = guest(1, unhealthy={**REPORTED, "verdict": "unhealthy", "action": "suspended"})
+    both = guest(2, state="hung", incident=REPORTED, unhealthy={**REPORTED, "verdict": "unhealthy"})
+    assert table.ordered([guest(3), both, ill]) == [ill, both, guest(3)]
+    lines = table.whole([ill, both])
+    assert lines[1].endswith("  unhealthy, suspended (needs a human): masakari pending")
+    assert lines[2].endswith("  hung, recover: masakari pending; unhealthy, recover: masakari pending")
+    header = overview.header({"guests": [ill], "checks": {"held": "9 of 10 \x1b[2J"}})
+    assert header[-2:] == ["attention nobody is recovered because of a health check: 9 of 10 \\x1b[2J",
+                           "attention 1 guests were recovered too often and need a human; marked below"]
 
 
 def test_the_uuid_is_shortened_first_and_what_matters_least_is_left_out_next():
