@@ -104,7 +104,7 @@ class Owner:
         self._ledger, self._wall = ledger, wall
         self.link = "not connected yet"  # why libvirt cannot be reached, or ""
         self.link_since = clock()
-        self._advised = False  # the log says what to do about that
+        self._advised = -1.0  # link_since of the last time that the log said what to do about it
         self.progress = clock()
         self.intentions = Intentions(self.guests, self._plan, self.fitness_of, timing)
 
@@ -279,7 +279,8 @@ class Owner:
             for uuid in known | message.guests.keys():
                 self._plan(uuid, now)
         elif isinstance(message, LinkDown):
-            self._linked(message.why, now, message.remedy)
+            self._linked(message.why, now)
+            self._advise(message, now)
         elif isinstance(message, Heard):
             self.intentions.heard(message.answer, now)
         elif isinstance(message, Unheard):
@@ -291,23 +292,24 @@ class Owner:
                 message.error = error
             message.done.set()
 
-    def _linked(self, why: str, now: float, remedy: str = "") -> None:
-        changed = bool(why) != bool(self.link)
-        if changed:
-            self.link_since, self._advised = now, False
-        advise = bool(remedy) and not self._advised and (changed or now - self.link_since >= AWAY)
-        if why and (changed or advise):
-            reason = f"{why}; {remedy}" if remedy else why
-            log.warning("libvirt cannot be reached, so no guest is judged: %s", reason)
-            self._advised = advise
-        if changed and not why:
-            log.info("libvirt is connected")
-        elif changed:
-            self.guests.all(Gap(f"libvirt: {why}", True), now, Fitness(False, why), self.timing)
-            self.guests.discrepancies.blind()
-            for uuid in self.guests.watches:
-                self._plan(uuid, now)
+    def _linked(self, why: str, now: float) -> None:
+        if bool(why) != bool(self.link):
+            self.link_since = now
+            if not why:
+                log.info("libvirt is connected")
+            else:
+                log.warning("libvirt cannot be reached, so no guest is judged: %s", why)
+                self.guests.all(Gap(f"libvirt: {why}", True), now, Fitness(False, why), self.timing)
+                self.guests.discrepancies.blind()
+                for uuid in self.guests.watches:
+                    self._plan(uuid, now)
         self.link = why
+
+    def _advise(self, down: LinkDown, now: float) -> None:
+        """What to do about it, once: the reason comes with the first attempts to connect again."""
+        if down.remedy and now - self.link_since >= AWAY and self._advised != self.link_since:
+            log.warning("libvirt still cannot be reached, no guest is judged: %s; %s", down.why, down.remedy)
+            self._advised = self.link_since
 
     def _plan(self, uuid: str, now: float) -> None:
         watch = self.guests.watches.get(uuid)

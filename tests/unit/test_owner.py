@@ -250,7 +250,7 @@ def test_a_guest_that_libvirt_cannot_describe_is_unknown_and_known_again():
 
 def told(caplog) -> list[str]:
     lines = [it.getMessage() for it in caplog.records]
-    return [line.partition("judged: ")[2] for line in lines if "libvirt cannot be reached" in line]
+    return [line.partition("judged: ")[2] for line in lines if "cannot be reached" in line]
 
 
 def test_what_to_do_about_a_libvirt_that_is_away_is_said_once_and_not_while_it_is_just_restarted(caplog):
@@ -267,9 +267,10 @@ def test_what_to_do_about_a_libvirt_that_is_away_is_said_once_and_not_while_it_i
     assert told(caplog) == ["closed", "no such file; start it"]
     node.inventory()
     node.run(1)
-    node.post(LinkDown("refused", "let us in"))
-    node.run(1)
-    assert told(caplog)[2:] == ["refused; let us in"]
+    for _ in range(8):
+        node.post(LinkDown("refused", "let us in"))
+        node.run(1)
+    assert told(caplog)[2:] == ["refused", "refused; let us in"]
 
 
 def test_a_libvirt_that_never_was_there_is_told_of_with_what_to_do(caplog):
