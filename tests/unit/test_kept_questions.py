@@ -1,5 +1,5 @@
-"""libvirt keeps questions that are out, since the wall clock was set back. Its connections are stand-ins: no test may set
-the clock of the machine that it runs on."""
+"""libvirt keeps questions that are out, since the wall clock was set back. Its connections are stand-ins: no test may
+set the clock of the machine that it runs on."""
 
 from __future__ import annotations
 
