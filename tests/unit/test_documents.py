@@ -73,8 +73,9 @@ def described(heading: str) -> Fields:
     found, alike = own(heading)
     every = own("Every document")[0] if heading in COMMANDS else {}
     for name, other, place in alike:
-        there = own(place)[0]
-        found.update({name + path[len(other):]: kinds for path, kinds in there.items() if path.startswith(other + ".")})
+        there = found if place == heading else described(place)
+        inside = {path: kinds for path, kinds in there.items() if path.startswith(other + ".")}
+        found.update({name + path[len(other):]: kinds for path, kinds in inside.items()})
     return {**every, **found}
 
 
