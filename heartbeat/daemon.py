@@ -229,7 +229,7 @@ class Helper:
         self._config = config
         self._reporting.reload(config, self._node, hostname)
         policy, nova = Policy(config), self._nova_limits()
-        new = policy.timing, config.number("watch.resync"), limits(config), budget(config)
+        new = config.number("watch.resync"), limits(config), budget(config)
         rules = _rules(config)
 
         def take() -> None:

@@ -36,9 +36,11 @@ class LinkUp(NamedTuple):
 
 
 class LinkDown(NamedTuple):
-    """libvirt cannot be reached: there is no data about any guest. why: for people."""
+    """libvirt cannot be reached: there is no data about any guest. why: for people. remedy: what they can do about it;
+    "" where nothing is known, or needed."""
 
     why: str
+    remedy: str = ""
 
 
 class Heard(NamedTuple):

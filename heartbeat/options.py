@@ -29,7 +29,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "watch", "timeout", "integer", 5, unit="s", low=1, high=20, reloadable=True, parameter="timeout",
         reason="Seconds that a guest's agent may take to answer. One that is known to answer quickly gets less, but 2 s"
-        " at least, for a first question. libvirt itself waits 5 s after a first silence, whatever stands here.",
+        " at least, for a first question. After a first silence libvirt itself waits for a sign of life: 5 s, whatever"
+        " stands here, or in version 11.3 no longer than this, and at most 5 s.",
     ),
     Option(
         "watch", "silence", "integer", 15, unit="s", low=6, high=3600, reloadable=True,

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 TURN, LATE = 1.0, 3.0
 # Seconds by which the wall clock may leave the monotonic one between two turns; a leap second is within.
 SET = 1.0
+# Seconds that libvirt may be away, as when it is restarted, before an operator is told what to do.
+AWAY = 5.0
 # States of guests that are known not to answer, and how many intervals pass between two questions to one of them.
 SILENT, ROUNDS = frozenset({HUNG, AGENT_SILENT, QEMU_STUCK}), 3
 # Questions that may be out to guests which left the last one unanswered; two slots stay for all others, which give them
@@ -110,6 +112,7 @@ class Owner:
         self._ledger, self._wall = ledger, wall
         self.link = "not connected yet"  # why libvirt cannot be reached, or ""
         self.link_since = clock()
+        self._advised = -1.0  # link_since of the last time that the log said what to do about it
         self.progress = clock()
         self.intentions = Intentions(self.guests, self._plan, self.fitness_of, timing)
         self.ward = Ward(
@@ -258,14 +261,13 @@ class Owner:
                 every_turn()
             self._reporting.show(self.guests, self.link, self.condition, self.held)
 
-    def apply(self, timing: Timing, resync: float, limits: Limits, budget: Budget) -> None:
-        """New settings for all guests. In the loop only."""
-        self.timing, self.schedule.interval = timing, timing.interval
+    def apply(self, resync: float, limits: Limits, budget: Budget) -> None:
+        """New settings of this node. In the loop only."""
         self.condition.limits, self.guests.budget = limits, budget
         self.hypervisor.resync(resync)
 
     def govern(self, policy: Policy, nova: NovaLimits | None) -> None:
-        """See Intentions. In the loop, or before it runs."""
+        """New settings of guests, their times among them; see Intentions. In the loop, or before it runs."""
         self.timing, self.schedule.interval = policy.timing, policy.timing.interval
         self.intentions.govern(policy, nova, self._clock())
         self.ward.govern(policy.checks, self._clock())
@@ -330,6 +332,7 @@ class Owner:
             self.ward.inventory(message.guests, now)
         elif isinstance(message, LinkDown):
             self._linked(message.why, now)
+            self._advise(message, now)
         elif isinstance(message, Heard):
             self.ward.reconsider(self.intentions.heard(message.answer, now), now)
         elif isinstance(message, Unheard):
@@ -357,6 +360,12 @@ class Owner:
     def _opened(self, incident: Incident) -> None:
         self._tally.opened(incident.verdict, incident.action)
         self._reporting.wake()
+
+    def _advise(self, down: LinkDown, now: float) -> None:
+        """What to do about it, once: the reason comes with the first attempts to connect again."""
+        if down.remedy and now - self.link_since >= AWAY and self._advised != self.link_since:
+            log.warning("libvirt still cannot be reached, no guest is judged: %s; %s", down.why, down.remedy)
+            self._advised = self.link_since
 
     def _plan(self, uuid: str, now: float) -> None:
         watch = self.guests.watches.get(uuid)

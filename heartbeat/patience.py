@@ -33,7 +33,7 @@ def answer_limit(known: Estimate | None, silent: bool, most: float, stretch: flo
     """Whole seconds that a question may be out.
 
     silent: whether the question before it stayed unanswered. A repeated question gets all the time that there is: its
-    answer is the better measurement, and libvirt itself waits 5 s then. most: as set.
+    answer is the better measurement, and libvirt before 11.3 itself waits 5 s then. most: as set.
     """
     if silent or known is None:
         return int(most)

@@ -97,7 +97,8 @@ def find(name: str) -> User:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        raise Unfit(f"user {plain(name)} of state.user does not exist; reinstall the package, or create it") from None
+        create = f"useradd --system --no-create-home --shell /sbin/nologin {plain(name)}"
+        raise Unfit(f"user {plain(name)} of state.user does not exist; run: {create}") from None
     if entry.pw_uid == 0:
         raise Unfit(f"user {plain(name)} of state.user is root by another name")
     groups = os.getgrouplist(name, entry.pw_gid)

@@ -17,7 +17,8 @@ TIMED_OUT_JOB, SYSTEM, RPC, UNRESPONSIVE, DENIED, READ_ONLY = 68, 38, 39, 86, 88
 COMMAND_TIMEOUT, COMMAND_FAILED = 112, 113
 FROM_NONE, FROM_RPC, FROM_QEMU = 0, 7, 10
 
-# libvirt waits this long for its own synchronisation after a first silence, whatever timeout we ask for.
+# Seconds that libvirt waits for its own synchronisation after a first silence: whatever timeout we ask for, up to 10.0;
+# for that timeout if it is shorter, in 11.3.
 SYNC_WAIT = 5.0
 
 # Characters of a command's reply; the longest that is of use, a list of file systems, has some thousands.

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from heartbeat import __version__, status
+from heartbeat import FORMAT, __version__, status
 from heartbeat.budget import Budget
 from heartbeat.case import begun, completed
 from heartbeat.control import Handler, Refused
@@ -59,7 +59,7 @@ def handlers(owner: Owner, ledger: Ledger, reporting: Reporting, node: Node) -> 
     desk = Desk(owner, ledger, reporting, node)
     words = {"status": desk.status, "why": desk.why, "incidents": desk.incidents, "hold": desk.hold,
              "release": desk.release, "probe": probing(owner, desk.guest)}  # fmt: skip
-    return {word: _candid(handler) for word, handler in words.items()}
+    return {word: _complete(_candid(handler)) for word, handler in words.items()}
 
 
 class Desk:
@@ -81,9 +81,9 @@ class Desk:
         watches, fitness, incidents, health = owner.call(look)
         deliveries, recoveries = self._ledger.deliveries(incidents), self._recoveries()
         return {
+            "time": now,
             "state": self._reporting.state,
             "node": self._node.name(),
-            "version": __version__,
             "hostname": self._reporting.hostname.name,
             "libvirt": {"connected": not link, "since": date(owner.link_since), "error": link or None},
             "backends": self._reporting.status(),
@@ -190,6 +190,11 @@ class Desk:
         if found:
             raise Refused(f"{shown} may be {len(found)} guests: {', '.join(found[:3])}{', ...' * (len(found) > 3)}")
         raise Refused(f"{shown} is no guest of this node; give a uuid, its first {SHORTEST_PREFIX} or more, or a name")
+
+
+def _complete(handler: Handler) -> Handler:
+    """Every reply says what it is to be read as, and who it is from."""
+    return lambda request: {"format": FORMAT, "version": __version__, **handler(request)}
 
 
 def _candid(handler: Handler) -> Handler:

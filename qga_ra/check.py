@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from heartbeat import __version__, settings
+from heartbeat import FORMAT, __version__, settings
 from qga_ra import client
 from qga_ra.supervision import ENVIRONMENT, Places
 from qga_ra.terminal import plain, record, records, show
@@ -57,7 +57,8 @@ def check(options: argparse.Namespace, places: Places) -> int:
             print("\n".join(lines(it)), flush=True)
     worst = max((_level(it) for it in findings), key=lambda level: STATUS[level])
     if options.json:
-        show({"version": __version__, "status": worst if STATUS[worst] else OK, "findings": findings})
+        word = worst if STATUS[worst] else OK
+        show({"format": FORMAT, "version": __version__, "status": word, "findings": findings})
     else:
         print(summary(findings))
     return STATUS[worst]

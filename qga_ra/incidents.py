@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from heartbeat import configuration, settings
+from heartbeat import FORMAT, __version__, configuration, settings
 from heartbeat.incident import SUSPENDED
 from heartbeat.outcome import told
 from heartbeat.records import SCHEMA_VERSION, history, listed, one
@@ -42,12 +42,13 @@ def incidents(options: argparse.Namespace, places: Places) -> int:
             raise
         path = ledger(options.config)
         complain(f"{error}; read from {path}")
-        reply = {"incidents": read(path, options.limit, options.guest)}
+        found = read(path, options.limit, options.guest)
+        reply = {"format": FORMAT, "version": __version__, "incidents": found}
     if options.json:
         show(reply)
         return 0
-    found = records(reply.get("incidents"))
-    print("\n".join(columns([COLUMNS, *(row(it) for it in found)])) if found else "no incidents")
+    rows = [row(it) for it in records(reply.get("incidents"))]
+    print("\n".join(columns([COLUMNS, *rows])) if rows else "no incidents")
     return 0
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 WIDEST = 48  # characters of one cell; names of guests are their owners' to choose
+# How a piece of text looks, where that can be shown. Words say the same.
+BAD, WARN, GOOD, BOLD, DIM = "bad", "warn", "good", "bold", "dim"
+Line = list[tuple[str, str]]  # pieces of text, each with its look, "" for the usual one
 
 
 def plain(value: object, widest: int = WIDEST) -> str:
@@ -31,6 +35,30 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Cells below each other, a line for each row."""
     widths = [max(len(cells[number]) for cells in rows) for number in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in rows]
+
+
+def cut(line: Line, width: int) -> Line:
+    """What fits into so many columns; that something is missing is shown."""
+    if sum(len(text) for text, _ in line) <= width:
+        return line
+    mark = "..." if width >= 8 else ""
+    room, made = width - len(mark), []
+    for text, look in line:
+        made.append((text[:room], look))
+        room -= len(made[-1][0])
+    return [*(piece for piece in made if piece[0]), *([(mark, "")] if mark else [])]
+
+
+def age(then: object, now: str) -> str:
+    """The time from then to now, for people. Both are UTC in ISO 8601."""
+    try:
+        seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(str(then))).total_seconds()
+    except (ValueError, TypeError):
+        return "-"
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def show(reply: object) -> None:

@@ -42,6 +42,29 @@ FILES = (
     ("/var/log/masakari-qga", "A place for a log file, which logrotate looks after. The default is syslog."),
     (settings.RUN_DIRECTORY, "Lock and control socket of the running helper, for root only."),
 )
+WATCHING = """
+**status --watch** takes the whole terminal and gives it back when it ends. First comes the node, in one line, and how
+many guests are in which state; below it what is wrong beside the guests, or held, and nothing of what is well; then
+the guests: who needs a human first, then who is being reported, then who is in doubt.
+
+It follows the size of the terminal. Where there is not room for everything the uuids are cut to as many characters as
+tell all guests of the node apart, and **why** takes them so; then columns are left out, and at last guests, which are
+counted in the last line. Times are ages.
+
+If the helper does not answer that is said, the last table stays, dimmed, with its age, and the helper is asked again.
+Keys: **q** ends it, **Ctrl-L** draws it anew, **Ctrl-Z** stops it.
+
+Where standard output is no terminal, or one on which no cursor can be moved, the whole table of **status** is printed
+at each interval, with the time above it.
+"""
+PROGRAMS = """
+With **--json** one document is printed. Its field **format** changes when something that a program may rely on does;
+docs/status-json.rst, which is installed with the other pages, has every field.
+"""
+ENVIRONMENT = (
+    ("NO_COLOR", "Set to anything, **status --watch** uses no colours. They only repeat what a word says."),
+    ("TERM", "Empty, unset or **dumb**: no cursor can be moved on this terminal."),
+)
 
 
 def pages(date: str) -> dict[str, str]:
@@ -78,16 +101,21 @@ def _command(date: str) -> str:
         roff.section("OPTIONS", roff.item("--version", "Print the version of what is installed, which after an upgrade"
                                           " may be newer than the helper that still runs; status shows that one.")),
         roff.section("EXIT STATUS", roff.items([
-            ("0", "Success."),
+            ("0", "Success; a table that is watched was ended with q or Ctrl-C."),
             ("1", "The helper does not run or does not answer, or it refuses what was asked."),
             ("2", "Wrong command line."),
             ("3", "probe: nobody can tell. There, 0 is one that answered or is healthy, 1 one that did, or is, not."),
         ])),
+        roff.section("WATCHING", *(roff.paragraph(text) for text in WATCHING.split("\n\n"))),
+        roff.section("OUTPUT FOR PROGRAMS", roff.paragraph(PROGRAMS)),
+        roff.section("ENVIRONMENT", roff.items(ENVIRONMENT)),
         roff.section("FILES", roff.items(FILES)),
         roff.section(
             "EXAMPLES",
             roff.paragraph("Why a guest is, or is not, recovered; its uuid may be cut short:"),
             roff.example("masakari-qga why 3f2a"),
+            roff.paragraph("What happens on this node, drawn anew every five seconds:"),
+            roff.example("masakari-qga status --watch 5"),
             roff.paragraph("Nobody is recovered on this node while its storage is worked on:"),
             roff.example('masakari-qga hold all --for 2h --reason "storage upgrade"', "masakari-qga release all"),
         ),
@@ -118,7 +146,8 @@ def _options(sub: argparse.ArgumentParser) -> str:
     for action in sub._actions:
         if "--help" in action.option_strings or isinstance(action, argparse._SubParsersAction):
             continue
-        name = " ".join([*action.option_strings[-1:], str(action.metavar or "") if action.nargs != 0 else ""])
+        value = str(action.metavar or "") if action.nargs != 0 else ""
+        name = " ".join([*action.option_strings[-1:], f"[{value}]" if action.nargs == "?" else value])
         made.append(roff.item(name.strip(), _sentence((action.help or "") % {"default": action.default})))
     return f".RS\n{''.join(made)}.RE\n" if made else ""
 

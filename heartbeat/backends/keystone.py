@@ -53,13 +53,23 @@ class Service:
     def _request(
         self, method: str, path: str, headers: Mapping[str, str], **content: object
     ) -> tuple[int, Any, str | None] | Later:
+        response = self._answered(method, path, headers, **content)
+        if isinstance(response, Later):
+            return response
+        with response:
+            return response.status_code, body(response), response.headers.get("Retry-After")
+
+    def _answered(
+        self, method: str, path: str, headers: Mapping[str, str], **content: object
+    ) -> requests.Response | Later:
+        """The answer, of which only the head has been read; its reader bounds and closes the rest."""
         try:
             session, endpoint = self._connect()
         except Exception as error:
             return self._unprepared(error)
         try:
             # What is read is bounded on the wire, so it must not be compressed.
-            response = session.request(
+            return session.request(
                 endpoint.rstrip("/") + path,
                 method,
                 headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
@@ -72,10 +82,6 @@ class Service:
             )
         except Exception as error:
             return unanswered(self.who, error, self.name("cafile"), f"{self.name('endpoint')} or the catalogue")
-        try:
-            return response.status_code, body(response), response.headers.get("Retry-After")
-        finally:
-            response.close()
 
     def name(self, option: str) -> str:
         """Where the operator finds an option."""
@@ -84,9 +90,9 @@ class Service:
 
     def _connect(self) -> tuple[Session, str]:
         if self.session is None:
-            session = open_session(self.options)
-            _look(session, str(self.options["auth"].get("auth_url", "")))
-            self.session = session
+            self.session = open_session(self.options)
+        if not _admitted(self.session):
+            _look(self.session, str(self.options["auth"].get("auth_url", "")))
         self.session.get_auth_headers()
         endpoint = self.options["endpoint"] or self.session.get_endpoint(
             service_type=self.kind, interface=self.options["interface"], region_name=self.options["region"] or None
@@ -123,6 +129,12 @@ def _cause(error: Exception) -> str:
     if found == type(error).__name__ and isinstance(error, failures.DiscoveryFailure):
         return "no versions of its API found"
     return "no answer in time" if isinstance(error, failures.ConnectTimeout) else found
+
+
+def _admitted(session: Session) -> bool:
+    """Whether there is a token that will do, so that Keystone need not be asked."""
+    known = getattr(session.auth, "auth_ref", None)
+    return known is not None and not known.will_expire_soon(session.auth.MIN_TOKEN_LIFE_SECONDS)
 
 
 def _look(session: Session, url: str) -> None:

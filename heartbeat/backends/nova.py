@@ -22,7 +22,7 @@ from uuid import UUID
 if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from heartbeat.backends.causes import unanswered
+from heartbeat.backends import Later
 from heartbeat.backends.keystone import Service, open_session
 from heartbeat.expectation import DELETED
 from heartbeat.settings import printable
@@ -50,29 +50,12 @@ class Compute(Service):
 
     def fetch(self, path: str) -> tuple[int, Any, str]:
         """Status, JSON and the Date of an answer. Raises Refused."""
-        try:
-            session, endpoint = self._connect()
-        except Exception as error:
-            raise Refused(self._unprepared(error).reason) from None
-        address = f"{self.name('endpoint')} or the catalogue"
-        try:
-            response = session.get(
-                endpoint.rstrip("/") + path,
-                headers={
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",  # so that what is read is bounded
-                    "OpenStack-API-Version": f"compute {MICROVERSION}",
-                    "X-OpenStack-Nova-API-Version": MICROVERSION,
-                },
-                authenticated=True,
-                raise_exc=False,
-                redirect=False,
-                log=False,
-                stream=True,
-            )
-        except Exception as error:
-            raise Refused(unanswered(self.who, error, self.name("cafile"), address).reason) from None
+        version = {"OpenStack-API-Version": f"compute {MICROVERSION}", "X-OpenStack-Nova-API-Version": MICROVERSION}
+        response = self._answered("GET", path, version)
+        if isinstance(response, Later):
+            raise Refused(response.reason)
         with response:
+            address = f"{self.name('endpoint')} or the catalogue"
             return response.status_code, _document(response, address), str(response.headers.get("Date", ""))
 
     @property

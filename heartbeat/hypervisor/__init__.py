@@ -72,8 +72,9 @@ class Hypervisor:
         return self._portraits.finish(sitting, seconds)
 
     def expire(self) -> None:
-        """Write off looks that do not return, and answer for them. To be called about once a second."""
+        """Write off looks and questions that do not return, and answer for them. To be called about once a second."""
         self._looks.expire()
+        self._questions.expire()
 
     def canary(self) -> float | None:
         """Seconds that libvirt takes to answer a call that touches no guest, the one that is out included; None while

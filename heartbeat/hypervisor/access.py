@@ -19,6 +19,10 @@ REFUSALS = frozenset(
 # A polkit that cannot be asked, for want of D-Bus or of itself, refuses everybody but root; seen with codes 1 and 89.
 JUDGES = frozenset({libvirt.VIR_FROM_DBUS, libvirt.VIR_FROM_POLKIT})
 RESTART = "restart the resource: its helper then stays root"
+# Of a socket: there is none, or nobody behind it.
+ABSENT = frozenset({errno.ENOENT, errno.ECONNREFUSED})
+WRONG = frozenset({libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_CONFIG_UNSUPPORTED})
+START = "run: systemctl start libvirtd, or virtqemud.socket where that is installed; or correct libvirt.connection_uri"
 
 
 def refusal(uri: str) -> str:
@@ -45,6 +49,15 @@ def trouble(error: libvirt.libvirtError, root: bool) -> str:
     if refused(error) and not root:
         return f"{_words(error, 100)}; {RESTART}"  # a node attribute has no room for a long reason
     return _words(error, 200)
+
+
+def remedy(error: libvirt.libvirtError, uri: str) -> str:
+    """What brings the connection back, "" where libvirt does not say enough, or comes back by itself."""
+    if refused(error):
+        return _remedy(error, uri)
+    if error.get_error_code() == libvirt.VIR_ERR_SYSTEM_ERROR and error.get_int1() in ABSENT:
+        return START
+    return "correct libvirt.connection_uri" if error.get_error_code() in WRONG else ""
 
 
 def _closed(error: libvirt.libvirtError) -> bool:

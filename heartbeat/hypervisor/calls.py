@@ -14,8 +14,9 @@ import libvirt_qemu
 
 from heartbeat import procfs
 from heartbeat.health.replies import Reply
-from heartbeat.hypervisor import events
-from heartbeat.hypervisor.link import Link
+from heartbeat.hypervisor import events, outstanding
+from heartbeat.hypervisor.link import Asker, Link
+from heartbeat.hypervisor.outstanding import Call, Outstanding
 from heartbeat.message import About, Message, Replied
 from heartbeat.observation import Answered, Sampled
 from heartbeat.pool import Pool
@@ -62,11 +63,12 @@ class _Said(NamedTuple):
 
 
 class Questions:
-    """Asks agents, and gives them commands; slot n uses connection n alone."""
+    """Asks agents, and gives them commands; slot n uses connection n alone. clock: monotonic seconds."""
 
-    def __init__(self, link: Link, size: int, post: Post) -> None:
-        self._link, self._post = link, post
-        self._pool: Pool[_Question | _Command] = Pool("question", size, self._ask, patience=TOGETHER)
+    def __init__(self, link: Link, size: int, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
+        self._link, self._post, self._clock = link, post, clock
+        self._outstanding = Outstanding(clock)
+        self._pool: Pool[_Question | _Command] = Pool("question", size, self._ask, outstanding.LOST, TOGETHER)
 
     def put(self, uuid: str, asked: float, timeout: int) -> None:
         self._pool.put(_Question(uuid, asked, timeout))
@@ -74,39 +76,43 @@ class Questions:
     def command(self, uuid: str, token: int, request: str, timeout: int) -> None:
         self._pool.put(_Command(uuid, token, request, timeout))
 
+    def expire(self) -> None:
+        self._outstanding.expire(self._pool.write_off)
+
     def _ask(self, slot: int, job: _Question | _Command) -> None:
-        if isinstance(job, _Command):
-            try:
-                reply = self._reply(slot, job)
-            except Exception:
-                log.exception("a command to guest %s failed", job.uuid)
-                reply = Reply(Answer.UNCLEAR)
-            self._post(Replied(job.uuid, job.token, reply))
-            return
+        number = random.getrandbits(31)
+        request = job.request if isinstance(job, _Command) else question(number)
+        unclear = _Said(None, Answer.UNCLEAR)
+        call = self._outstanding.begin(slot, job.uuid, job.timeout, lambda: self._tell(job, unclear, number))
+        said = unclear
         try:
-            answer = self._answer(slot, job)
+            if call:
+                said = self._say(call, job.uuid, request, job.timeout)
         except Exception:
             log.exception("asking guest %s failed", job.uuid)
-            answer = Answer.UNCLEAR
-        self._post(About(job.uuid, Answered(answer, job.asked, time.monotonic() - job.asked)))
+        if call is None or self._outstanding.end(call):
+            self._tell(job, said, number)
 
-    def _answer(self, slot: int, job: _Question) -> Answer:
-        number = random.getrandbits(31)
-        said = self._say(slot, job.uuid, question(number), job.timeout)
-        return said.answer if said.reply is None else read_reply(said.reply, number)
+    def _tell(self, job: _Question | _Command, said: _Said, number: int) -> None:
+        """number: in the question."""
+        if isinstance(job, _Question):
+            answer = said.answer if said.reply is None else read_reply(said.reply, number)
+            self._post(About(job.uuid, Answered(answer, job.asked, self._clock() - job.asked)))
+        elif said.reply is None:
+            self._post(Replied(job.uuid, job.token, Reply(said.answer, None, said.error, said.took)))
+        else:
+            self._post(Replied(job.uuid, job.token, Reply(*read_value(said.reply), took=said.took)))
 
-    def _reply(self, slot: int, job: _Command) -> Reply:
-        said = self._say(slot, job.uuid, job.request, job.timeout)
-        if said.reply is not None:
-            answer, value = read_value(said.reply)
-            return Reply(answer, value, took=said.took)
-        return Reply(said.answer, None, said.error, said.took)
-
-    def _say(self, slot: int, uuid: str, request: str, timeout: int) -> _Said:
+    def _say(self, call: Call, uuid: str, request: str, timeout: int) -> _Said:
         askers = self._link.askers
         if not askers:
             return _Said(None, Answer.LINK)
-        asker = askers[slot]
+        if self._outstanding.occupies(askers[call.slot]):
+            try:
+                askers[call.slot] = Asker(self._link.connect(read_only=False))
+            except libvirt.libvirtError:
+                return _Said(None, Answer.LINK)
+        asker = call.asker = askers[call.slot]
         began = time.monotonic()
         try:
             domain = asker.domain(uuid)

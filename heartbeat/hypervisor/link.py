@@ -110,7 +110,7 @@ class Link:
     def _run(self) -> None:
         delay = RETRY
         while not self._stopping.is_set():
-            why = "closed"
+            why, remedy = "closed", ""
             watcher, registered = None, []
             try:
                 watcher = self.connect(read_only=True)
@@ -124,11 +124,11 @@ class Link:
                 self._serve(watcher)
                 why = "libvirt closed the connection"
             except libvirt.libvirtError as error:
-                why = access.trouble(error, root=os.geteuid() == 0)
+                why, remedy = access.trouble(error, root=os.geteuid() == 0), access.remedy(error, self._uri)
             except Exception:
                 log.exception("reading libvirt failed; it is connected anew")
                 why = "a failure of ours, see the log"
-            self._post(LinkDown(why))
+            self._post(LinkDown(why, remedy))
             self._leave(watcher, registered)
             self._stopping.wait(delay)
             delay = min(delay * 2, RETRY_MOST)

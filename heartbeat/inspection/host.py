@@ -69,8 +69,11 @@ def user(config: Configuration) -> tuple[int, list[Finding]]:
     if not said:
         return os.geteuid(), [Finding(NOTE, "user", f"whether state.user fits could not be told in {USER_LIMIT:g} s")]
     text, unwanted = json.loads(said)
-    remedy = "see docs/threats.rst; or set user = root in [state]" if unwanted else ""
-    finding = Finding(WARNING if unwanted else OK, "user", text, remedy)
+    finding = Finding(OK, "user", text)
+    if unwanted:
+        why, own = text.rsplit("; ", 1) if "; " in text else (text, "")  # what is to be typed, if known
+        ways = [*([own] if own else []), f"set user = root in [state] of {config.path}"]
+        finding = Finding(WARNING, "user", why, f"{'; or '.join(ways)}; then run: pcs resource restart qga-monitor")
     try:
         return privileges.find(config.text("state.user")).uid, [finding]
     except belongings.Unfit:

@@ -112,6 +112,25 @@ def test_the_link_says_how_to_get_root_back_only_where_that_helps(libvirt_says, 
     assert (access.RESTART in heard[0].why) is remedy
 
 
+@pytest.mark.parametrize(("error", "remedy"), [
+    (SAYS_NOTHING[0], "run: systemctl start libvirtd"), (SAYS_NOTHING[1], "run: systemctl start libvirtd"),
+    (SAYS_NOTHING[2], ""), (SAYS_NOTHING[3], ""), (SAYS_NOTHING[4], "correct libvirt.connection_uri"),
+    (REFUSED[0], "let group libvirt in by a polkit rule"), (REFUSED[-1], "see unix_sock_group"),
+], ids=lambda it: by_words(it) if isinstance(it, Exception) else it)
+def test_what_brings_libvirt_back_is_said_where_it_is_known(libvirt_says, error, remedy):
+    libvirt_says(error, error)
+    heard = []
+
+    def post(message: object) -> None:
+        heard.append(message)
+        link.stop()
+
+    link = Link(URI, 60, 1, post)
+    link._run()
+    assert heard[0].remedy.startswith(remedy)
+    assert bool(heard[0].remedy) is bool(remedy)
+
+
 def test_the_remedy_is_not_cut_off_in_the_node_attribute():
     error = failure(libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_FROM_RPC, "why " * 1000)
     from heartbeat.backends.attributes import safe

@@ -373,8 +373,9 @@ def test_as_whom_the_helper_will_run_is_told_and_nobody_else_becomes_that(tmp_pa
     (tmp_path / "conf").write_text("[state]\nuser = nobody\n")
     uid, (finding,) = host.user(configuration.load(str(tmp_path / "conf")))
     assert (finding.step, finding.level) == ("user", "warning"), "nobody is in no group of libvirt's"
-    assert "the helper runs as root" in finding.text
-    assert finding.remedy
+    assert finding.text == "the helper runs as root: user nobody is not in group libvirt"
+    assert finding.remedy == (f"run: usermod -aG libvirt nobody; or set user = root in [state] of {tmp_path}/conf; then"
+                              " run: pcs resource restart qga-monitor")
     assert (uid, os.geteuid()) == (0, 0)
 
 

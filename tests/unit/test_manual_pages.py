@@ -26,8 +26,8 @@ def test_every_command_and_its_options_are_in_the_operators_page():
     text = shown(pages.COMMAND)
     for name in ("status", "why", "incidents", "incidents show", "hold", "release", "show-config", "check", "probe"):
         assert f"masakari-qga {name}" in text
-    for option in ("--json", "--for TIME", "--reason TEXT", "--guest GUEST", "--limit N", "--config PATH", "--version",
-                   "--export FILE"):
+    for option in ("--json", "--watch [SECONDS]", "--for TIME", "--reason TEXT", "--guest GUEST", "--limit N",
+                   "--config PATH", "--version", "--export FILE"):
         assert option in text
     with pytest.raises(SystemExit):
         command.parser().parse_args(["--help"])

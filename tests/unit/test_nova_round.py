@@ -145,6 +145,20 @@ def test_a_token_that_was_revoked_is_replaced_within_the_round(ask, cloud, keyst
     assert keystone.logins == 2
 
 
+def test_with_a_good_token_nobody_asks_keystone_whether_it_is_there(ask, keystone):
+    answered(ask())
+    keystone.refuse()
+    answered(ask())
+
+
+def test_a_keystone_that_wants_a_token_for_its_versions_is_no_opinion_and_keeps_nobody(asking, cloud):
+    nova, wanted, posted = asking(cloud.url)
+    with speaking(401, b"{}") as address:
+        wanted.options["auth"]["auth_url"] = address
+        assert nova.round(wanted) is False
+    assert "Keystone: no versions of its API found; check masakari.auth_url" in posted[0].why
+
+
 @pytest.mark.parametrize(("what", "status", "why"), [
     (DETAIL, 500, "Nova answers 500"), (DETAIL, 503, "Nova answers 503"), (DETAIL, 403, "give masakari.username the"),
     (SHOW, 500, "Nova answers 500"), (SHOW, 403, "the role admin"),

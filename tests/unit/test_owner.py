@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from heartbeat.budget import Budget
 from heartbeat.condition import Limits
 from heartbeat.guest import Channel
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_DIED, QEMU_STUCK, RECORD, RECOVER
+from heartbeat.message import LinkDown
 from heartbeat.observation import ChannelChanged, Gap, Paused, Resumed, Vanished
 from heartbeat.watch import HEALTHY, SUSPECT, UNKNOWN
+from tests.harness.intent import governed
 from tests.harness.memory_ledger import MemoryLedger
 from tests.harness.observations import NEXT_RUN, OTHER, RUN, TIMING, UUID, incident
 from tests.harness.simulation import Machine, Node
@@ -229,10 +230,10 @@ def test_a_ledger_that_fails_for_an_hour_does_not_make_the_loop_spin():
     assert sorted(node.verdicts) == [(UUID, HUNG, RECOVER), (OTHER, QEMU_DIED, RECOVER)]
 
 
-def test_new_times_hold_from_the_next_question_on():
+def test_new_times_hold_from_the_next_question_on(tmp_path):
     machine = Machine()
     node = begun(machine)
-    node.owner.apply(TIMING._replace(interval=2), 60, Limits(), Budget())
+    node.owner.govern(*governed(tmp_path, "[watch]\ninterval = 2\n"))
     node.run(112)
     assert len(machine.asked) == pytest.approx(52, abs=4)
 
@@ -245,3 +246,36 @@ def test_a_guest_that_libvirt_cannot_describe_is_unknown_and_known_again():
     node.inventory()
     node.run(1)
     assert node.state() == HEALTHY
+
+
+def told(caplog) -> list[str]:
+    lines = [it.getMessage() for it in caplog.records]
+    return [line.partition("judged: ")[2] for line in lines if "cannot be reached" in line]
+
+
+def test_what_to_do_about_a_libvirt_that_is_away_is_said_once_and_not_while_it_is_just_restarted(caplog):
+    node = begun()
+    node.post(LinkDown("closed"))
+    for _ in range(3):
+        node.post(LinkDown("no such file", "start it"))
+        node.run(1)
+    assert told(caplog) == ["closed"]
+    for _ in range(3):
+        node.run(3)
+        node.post(LinkDown("no such file", "start it"))
+        node.run(1)
+    assert told(caplog) == ["closed", "no such file; start it"]
+    node.inventory()
+    node.run(1)
+    for _ in range(8):
+        node.post(LinkDown("refused", "let us in"))
+        node.run(1)
+    assert told(caplog)[2:] == ["refused", "refused; let us in"]
+
+
+def test_a_libvirt_that_never_was_there_is_told_of_with_what_to_do(caplog):
+    node = Node(Machine())
+    for _ in range(5):
+        node.post(LinkDown("no such file", "start it"))
+        node.run(2)
+    assert told(caplog) == ["no such file; start it"]

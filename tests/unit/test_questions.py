@@ -63,8 +63,14 @@ def link(connection):
 
 @pytest.fixture
 def ask(link):
-    questions = Questions(link, 1, lambda _: None)
-    return lambda uuid=UUID: questions._answer(0, _Question(uuid, 0.0, 5))
+    posted = []
+    questions = Questions(link, 1, posted.append)
+
+    def ask(uuid: str = UUID) -> Answer:
+        questions._ask(0, _Question(uuid, 0.0, 5))
+        return posted.pop().observation.answer
+
+    return ask
 
 
 def test_a_question_is_one_call_to_libvirt_and_the_domain_is_looked_up_once(connection, ask):
