@@ -74,7 +74,8 @@ class Desk:
 
         def look() -> tuple[dict[str, Watch], Fitness, Sequence[int], dict[str, Account]]:
             watches, ill = dict(owner.guests.watches), owner.guests.diagnoses
-            health = {uuid: owner.ward.account(uuid) for uuid in {*ill.patients, *ill.incidents}}
+            known = owner.ward.known
+            health = {it: Account(known(it), incident=ill.incidents.get(it)) for it in {*ill.patients, *ill.incidents}}
             open_now = status.incidents(watches, differences.incidents, ill.incidents)
             return watches, self._node.fitness(""), open_now, health
 

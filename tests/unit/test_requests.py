@@ -43,7 +43,7 @@ class Owner:
         self.guests = SimpleNamespace(
             watches=watches, choices=Choices(), discrepancies=nova, timing=lambda uuid, usual: usual, diagnoses=ill
         )
-        self.ward = SimpleNamespace(account=self.account)
+        self.ward = SimpleNamespace(account=self.account, known=lambda uuid: self.account(uuid).known)
         self.schedule, self.timing = Schedule(10, 4, 4), Timing(10, 5, 15, 60)
         self.link, self.link_since, self.given = "", 0.0, []
 
