@@ -115,7 +115,10 @@ class Helper:
             self._reporting.wake, wall,
         )  # fmt: skip
         self._owner.evidence = self._evidence
-        self._metrics = Metrics(Snapshots(self._owner, self._ledger, self._reporting, tally, wall).take)
+        snapshots = Snapshots(
+            self._owner, self._ledger, self._reporting, tally, wall, self._owner.ward.statuses, self._evidence.volume
+        )
+        self._metrics = Metrics(snapshots.take)
         self._reporting.aside = lambda: self._metrics.trouble
         self._owner.guests.manual = self._ledger.holds(wall())
         self._owner.govern(policy, self._nova_limits())

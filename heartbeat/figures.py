@@ -1,9 +1,10 @@
-"""The ledger's side of what is measured: what is still owed and since when, and how large it has become."""
+"""What is measured of what lies on disk: what is still owed and since when, how large the ledger and evidence are."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from heartbeat.database import Database
@@ -22,6 +23,14 @@ class Volume(NamedTuple):
 
     incidents: int
     size: int
+
+
+class Bundles(NamedTuple):
+    """Evidence of incidents. kept, size: bundles and bytes on disk. captured: how capturing ended -> times."""
+
+    kept: int
+    size: int
+    captured: Mapping[str, int]
 
 
 class Figures:

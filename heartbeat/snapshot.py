@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from heartbeat.budget import flights_since
-from heartbeat.figures import Owed, Volume
+from heartbeat.figures import Bundles, Owed, Volume
 from heartbeat.incident import Incident
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.manual import ManualHold, concerning
@@ -59,14 +59,6 @@ class Books(NamedTuple):
     owed: Mapping[str, Owed]
     flying: int
     volume: Volume
-
-
-class Bundles(NamedTuple):
-    """Evidence of incidents. kept, size: bundles and bytes on disk. captured: how capturing ended -> times."""
-
-    kept: int
-    size: int
-    captured: Mapping[str, int]
 
 
 class Snapshot(NamedTuple):

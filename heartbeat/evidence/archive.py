@@ -68,10 +68,14 @@ class Bundle(NamedTuple):
 
 
 class Archive:
-    """The bundles of one node. state: the ledger's directory. For one thread at a time; reading is for any process."""
+    """The bundles of one node. state: the ledger's directory. For one thread at a time; reading is for any process.
+
+    volume: how many there were, and their bytes, when it was last tidied.
+    """
 
     def __init__(self, state: str) -> None:
         self.path = os.path.join(state, DIRECTORY)
+        self.volume = (0, 0)
 
     def put(self, incident: int, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         """Keeps a bundle. It appears under its name when all of it is written: who is killed before leaves nothing that
@@ -113,6 +117,7 @@ class Archive:
                 if number > limits.number or size > limits.size or now - it.changed > limits.age:
                     _remove(folder, it.name)
                     size, removed = size - it.size, removed + 1
+            self.volume = (len(kept) - removed, size)
             return removed
         finally:
             os.close(folder)

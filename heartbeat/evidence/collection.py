@@ -17,6 +17,7 @@ from heartbeat.evidence.archive import Archive, Limits
 from heartbeat.evidence.capture import taken
 from heartbeat.evidence.portrait import Portrait, Wanted
 from heartbeat.evidence.scene import ON, Scene
+from heartbeat.figures import Bundles
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.outlook import Case
 from heartbeat.pool import Pool
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 # is given, and until a capture that has not begun asks for no picture any more: it would show a guest being recovered.
 WAIT, LIBVIRT_LIMIT, LATE = 1.8, 1.2, 10.0
 WORKERS, MOST_WAITING = 2, 64
+KEPT, LOST = "kept", "failed"
 TIDY = 3600.0  # seconds between two looks at the age of what is kept
 
 
@@ -74,6 +76,11 @@ class Collection:
         self._pending: dict[int, float] = {}  # incident -> when it was opened
         self._unfinished, self._tidied = True, float("-inf")
         self._trouble = ""
+        self._captured = {KEPT: 0, LOST: 0}
+
+    def volume(self) -> Bundles:
+        """What is kept, and how often that succeeded since our start. For any thread."""
+        return Bundles(*self._archive.volume, dict(self._captured))
 
     def begin(self, scene: Scene) -> None:
         """Take the evidence of this incident."""
@@ -108,7 +115,7 @@ class Collection:
             finally:
                 self._pending.pop(scene.incident.id, None)
                 self._done()  # whoever waits for it does not wait for what follows
-        self._guarded(scene, self._tidy)
+        self._guarded(None, self._tidy)
 
     def _guarded(self, scene: Scene | None, step: Callable[[], None]) -> None:
         try:
@@ -118,6 +125,7 @@ class Collection:
         except Exception as error:
             log.exception("evidence was not taken because of a bug in masakari-qga")
             self._trouble = repr(error)
+            self._lost(scene)
 
     def _tidy(self) -> None:
         with self._writing:
@@ -137,6 +145,7 @@ class Collection:
         found.manifest["taken"]["seconds"] = round(self._clock() - begun_at, 3)
         with self._writing:
             self._archive.put(scene.incident.id, found.manifest, found.files)
+            self._captured[KEPT] += 1
         if self._trouble:
             log.info("evidence can be kept again")
             self._trouble = ""
@@ -155,5 +164,11 @@ class Collection:
             of = f"incident {scene.incident.id}" if scene else "older incidents"
             log.warning("%s: evidence is not kept, reports go on: %s; see %s", of, why, self._archive.path)
         self._trouble = why
+        self._lost(scene)
+
+    def _lost(self, scene: Scene | None) -> None:
+        if scene is not None:
+            with self._writing:
+                self._captured[LOST] += 1
 
 

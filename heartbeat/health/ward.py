@@ -6,6 +6,7 @@ Only the owner loop touches this. A guest without checks costs nothing here but 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
@@ -25,6 +26,8 @@ from heartbeat.schedule import Schedule
 from heartbeat.watch import HEALTHY, Fitness, Timing, Watch
 
 log = logging.getLogger(__name__)
+
+NOT_RUN = "not run yet"
 
 
 class Ward:
@@ -196,6 +199,13 @@ class Ward:
         """The guest's checks, and how it is by each."""
         patient = self.diagnoses.patients.get(uuid)
         return [Known(it, patient.conditions.get(it.name)) for it in patient.checks] if patient else []
+
+    def statuses(self) -> Mapping[str, int] | None:
+        """How many guests' checks have which status; None while no check is defined."""
+        if not self.defined:
+            return None
+        known = (it.conditions.get(check.name) for it in self.diagnoses.patients.values() for check in it.checks)
+        return Counter(it.status.value if it else NOT_RUN for it in known)
 
     def account(self, uuid: str) -> Account:
         """All of this for people; without the fates of its reports."""

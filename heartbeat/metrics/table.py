@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Callable, NamedTuple, Union
 
 from heartbeat import __version__, holds, watch
+from heartbeat.figures import Bundles
 from heartbeat.incident import OBSERVED, RECORD, RECOVER, SUSPENDED
 from heartbeat.probe import Answer
 from heartbeat.settings import VERDICTS
-from heartbeat.snapshot import BY_HAND, Books, Bundles, Loop, Snapshot
+from heartbeat.snapshot import BY_HAND, Books, Loop, Snapshot
 from heartbeat.tally import RESULTS, Distribution
 
 GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"

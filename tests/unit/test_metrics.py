@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from heartbeat import configuration, settings
-from heartbeat.figures import Owed, Volume
+from heartbeat.figures import Bundles, Owed, Volume
 from heartbeat.holds import Hold
 from heartbeat.incident import ACTIONS, Incident
 from heartbeat.inspection import metrics as inspection
@@ -23,7 +23,7 @@ from heartbeat.inspection.finding import OK, WARNING
 from heartbeat.metrics import Metrics, outlet, places
 from heartbeat.metrics.table import FAMILIES, STATE
 from heartbeat.probe import Answer
-from heartbeat.snapshot import Books, Bundles, Loop, Snapshot
+from heartbeat.snapshot import Books, Loop, Snapshot
 from heartbeat.tally import Tally
 from heartbeat.watch import HEALTHY, VERDICTS, Watch
 from tests.harness.observations import guest

@@ -10,6 +10,7 @@ import pytest
 
 from heartbeat.condition import Limits
 from heartbeat.discrepancies import Limits as NovaLimits
+from heartbeat.figures import Bundles
 from heartbeat.holds import JOB
 from heartbeat.incident import Close
 from heartbeat.ledger import Ledger, LedgerError
@@ -17,7 +18,7 @@ from heartbeat.manual import ALL, ManualHold
 from heartbeat.observation import Paused
 from heartbeat.probe import Answer
 from heartbeat.records import DELIVERED, Recipient
-from heartbeat.snapshot import BY_HAND, Bundles, Snapshots
+from heartbeat.snapshot import BY_HAND, Snapshots
 from heartbeat.tally import Tally
 from tests.harness.observations import TIMING
 from tests.harness.simulation import Machine, Node
