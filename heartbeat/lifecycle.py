@@ -99,6 +99,8 @@ def paused(watch: Watch, it: Paused, now: float, fitness: Fitness, timing: Timin
         standing = watch._replace(running=False, asked=None, closed_from=None)
         if watch.guest.on_crash == PRESERVE:
             return _panicked(calm(standing, PAUSED), it.why, fitness, timing)
+        if watch.state in (PANICKED, QEMU_DIED) and not watch.running:
+            return watch, []  # read before the end that followed, which nothing of this QEMU can undo
         # Until libvirt has dumped, stopped or reset it, as it is set to: what it did then is the verdict.
         kept = holds.begin(watch.holds, DUMP, f"it panicked, and on_crash is {watch.guest.on_crash}", now)
         return calm(standing._replace(holds=kept), PAUSED, it.why), []

@@ -29,7 +29,7 @@ class Breaker:
     @property
     def trouble(self) -> str:
         """Why nobody is recovered because of a health check, for people; "" if nothing is against it."""
-        return self.why if self.limits().hold else ""
+        return self.why if self.why and self.limits().hold else ""
 
     def suspect(self, patient: Patient) -> None:
         """A run of a check has ended, or its checks are others."""

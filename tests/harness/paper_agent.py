@@ -16,14 +16,16 @@ COMMANDS = ("guest-info", "guest-sync", "guest-exec", "guest-exec-status", "gues
 @dataclass
 class PaperAgent:
     """application: what a program that is run in the guest ends with, at the second at which it is begun: its exit code
-    and its output. takes: seconds until it exits. disabled: commands that the agent does not allow. said: the commands
-    that it was given, in order, with their times."""
+    and its output. takes: seconds until it exits. disabled: commands that the agent does not allow; mute: that it does
+    not answer. said: the commands that it was given, in order, with their times. running: process -> when it was begun.
+    """
 
     application: Callable[[float], tuple[int, str]] = lambda _: (0, "fine")
     takes: float = 0.0
     disabled: frozenset[str] = frozenset()
+    mute: frozenset[str] = frozenset()
     said: list[tuple[str, float]] = field(default_factory=list)
-    running: dict[int, float] = field(default_factory=dict)  # process -> when it was begun
+    running: dict[int, float] = field(default_factory=dict)
     begun: int = 0
 
     def reply(self, execute: str, arguments: Mapping[str, object], now: float) -> Reply:

@@ -172,7 +172,7 @@ class Node:
         reply, takes = Reply(Answer.GONE), 0.001
         if machine and machine.channel is Channel.CLOSED:
             reply = Reply(Answer.NOT_CONNECTED)
-        elif machine and machine.answers(self.now):
+        elif machine and machine.answers(self.now) and execute not in machine.commands.mute:
             reply, takes = machine.commands.reply(execute, arguments, self.now), 0.002
         elif machine:
             reply, takes = Reply(Answer.SILENT), self._silence(uuid, timeout)

@@ -190,9 +190,13 @@ def test_installed_run_and_purged_it_leaves_nothing(bare, deb):
     system.run("pgrep", "--euid", "masakari-qga", "--full", "/usr/lib/masakari-qga/heartbeat")
     assert (system.path / "var/lib/masakari-qga/ledger.sqlite").exists()
     system.run(AGENT, "stop", OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
+    evidence = system.path / "var/lib/masakari-qga/evidence/7"
+    evidence.mkdir(0o700, parents=True)
+    (evidence / "console.log").touch()
     system.run("dpkg", "--remove", "masakari-qga")
-    # The ledger, and the configuration with its password, are for a package that comes back.
+    # The ledger with its evidence, and the configuration with its password, are for a package that comes back.
     assert (system.path / "var/lib/masakari-qga/ledger.sqlite").exists()
+    assert (evidence / "console.log").exists()
     assert (system.path / CONFIG.lstrip("/")).exists()
     system.run("dpkg", "--purge", "masakari-qga")
     assert left_behind(before, system.files()) == {}

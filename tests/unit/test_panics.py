@@ -8,7 +8,7 @@ from heartbeat.holds import DUMP
 from heartbeat.incident import PANICKED, RECOVER
 from heartbeat.observation import Panicked, Paused, Rebooted, Resumed, Seen, Stopped, Tick
 from heartbeat.watch import HEALTHY, PAUSED
-from tests.harness.observations import RUN, guest, healthy
+from tests.harness.observations import NEXT_RUN, RUN, guest, healthy
 
 CRASHED = Paused("crashed: panicked", "crashed")
 
@@ -32,6 +32,19 @@ def test_a_guest_that_libvirt_stops_for_its_panic_is_recovered_once_it_has(on_cr
     assert not story.incidents
     story.tell(Stopped(True, "crashed", event="lifecycle.stopped.crashed"))
     assert story.verdicts == [(PANICKED, RECOVER)]
+
+
+def test_a_list_that_was_read_before_the_end_that_followed_a_panic_does_not_take_the_verdict_back():
+    """Its report would wait for as long as libvirt is not asked again."""
+    story = crashed("destroy")
+    story.tell(Stopped(True, "crashed", event="lifecycle.stopped.crashed"))
+    story.tell(Seen(guest()._replace(on_crash="destroy"), RUN, CRASHED), 0.005)
+    assert story.watch.state == PANICKED
+    assert not story.watch.holds
+    story.tell(Stopped(True, "crashed"))
+    assert story.verdicts == [(PANICKED, RECOVER)]
+    story.tell(Seen(guest(), NEXT_RUN), 60)
+    assert story.watch.incident is None
 
 
 @pytest.mark.parametrize("on_crash", ["restart", "coredump-restart"])

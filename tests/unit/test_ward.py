@@ -217,6 +217,23 @@ def test_checks_that_hang_in_one_guest_keep_no_neighbour_waiting():
     assert {node.status(check.name, UUID) for check in checks} == {"unknown"}
 
 
+def test_agents_that_answer_questions_and_nothing_else_cost_their_neighbours_nothing():
+    muted, well = [Machine(f"25efc0bf-1659-4c83-b4e6-{number:012x}") for number in range(20)], Machine(OTHER)
+    for machine in muted:
+        machine.commands.mute = frozenset({"guest-exec"})
+    node = Ward(*muted, well, checks=(APP._replace(interval=5.0, timeout=5.0),))
+    node.run(5 * INTERVAL)
+    gaps = {
+        machine.uuid: max(later - earlier for earlier, later in zip(machine.asked, machine.asked[1:]))
+        for machine in (*muted, well)
+    }
+    assert gaps.pop(OTHER) < TIMING.interval + 2
+    assert max(gaps.values()) < TIMING.interval + TIMING.timeout + 2
+    assert {node.state(uuid) for uuid in node.machines} == {"healthy"}
+    assert node.verdicts == []
+    assert {node.status(uuid=machine.uuid) for machine in muted} == {"unknown"}
+
+
 HOLDS = {
     "a pause": lambda node: node.about(Paused("paused by user", "user")),
     "a hold by hand": lambda node: setattr(
