@@ -24,12 +24,17 @@ from heartbeat.delivery import Courier
 from heartbeat.discrepancies import Discrepancies, Limits
 from heartbeat.expectation import Answer
 from heartbeat.guest import Channel, Guest
+from heartbeat.health.account import Account, Known
+from heartbeat.health.condition import Condition
+from heartbeat.health.course import Result, Status
+from heartbeat.health.replies import Reply
 from heartbeat.holds import GRACE, begin
 from heartbeat.hostname import Hostname
-from heartbeat.incident import ACTIONS, HUNG, MISSING, OBSERVED, RECORD, RECOVER, SUSPENDED, Close, Open
+from heartbeat.incident import ACTIONS, HUNG, MISSING, OBSERVED, RECORD, RECOVER, SUSPENDED, UNHEALTHY, Close, Open
 from heartbeat.ledger import Ledger
 from heartbeat.outcome import ANSWERED, IGNORED, NOT_RECOVERED, RECOVERED, SKIPPED
 from heartbeat.patience import Estimate
+from heartbeat.probe import Answer as Answered
 from heartbeat.records import CLEARED, DELIVERED, EXPIRED, FAILED, PENDING, REFUSED
 from heartbeat.reporting import Reporting
 from heartbeat.requests import Node, handlers
@@ -39,9 +44,10 @@ from heartbeat.watch import HEALTHY, SUSPECT, Fitness, Timing, Watch
 from heartbeat.witness import Cpu, Sample, Says, Slices
 from qga_ra import check, command
 from qga_ra.supervision import Places
+from tests.harness.wards import APP
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/status-json.rst").read_text()
-COMMANDS = ("status", "why", "incidents", "hold", "release", "check")
+COMMANDS = ("status", "why", "incidents", "hold", "release", "probe", "check")
 ITEM = re.compile(r"^(``[^`\n]+``(?:, ``[^`\n]+``)*) \(([^)\n]+)\)\n((?:    .*\n)+)", re.M)
 LIKE = re.compile(r"with the fields of ``([^`]+)``(?: under (\w+))?")
 TYPES = {"text", "time", "uuid", "integer", "number", "boolean", "object", "list"}
@@ -123,17 +129,27 @@ def same(said: frozenset[str], was: frozenset[str]) -> bool:
 class Owner:
     """The owner loop, as the handlers see it: everything runs at once."""
 
-    def __init__(self, watches: dict[str, Watch], nova: Discrepancies, terms: dict[str, Terms], link: str = "") -> None:
+    def __init__(self, watches: dict[str, Watch], nova: Discrepancies, terms: dict[str, Terms], link: str,
+                 health: dict[str, Account]) -> None:  # fmt: skip
         choices = Choices()
         choices.terms = terms.get
+        incidents = {uuid: it.incident for uuid, it in health.items() if it.incident}
+        breaker = SimpleNamespace(trouble="many at once" if health else "")
+        ill = SimpleNamespace(patients=health, incidents=incidents, breaker=breaker)
         self.guests = SimpleNamespace(
-            watches=watches, choices=choices, discrepancies=nova, timing=lambda _, usual: usual
+            watches=watches, choices=choices, discrepancies=nova, timing=lambda _, usual: usual, diagnoses=ill
         )
+        self.ward = SimpleNamespace(account=lambda uuid: health.get(uuid, Account()), by_hand=self.probe, defined={},
+                                    known=lambda uuid: health[uuid].known)  # fmt: skip
         self.schedule, self.timing = Schedule(10, 4, 4), Timing(10, 5, 15, 60)
         self.link, self.link_since = link, 0.0
 
     def call(self, function):
         return function()
+
+    def probe(self, uuid, name, tell, now):
+        tell(Result(Status.UNKNOWN if name else Status.HEALTHY, "no answer", 0.5), Reply(Answered.ALIVE))
+        return ""
 
 
 @pytest.fixture
@@ -153,7 +169,8 @@ def desk(tmp_path, ledger):
     courier = Courier(SimpleNamespace(name="masakari"), ledger, str, str, lambda: NOW)
     reporting._couriers, reporting._attributes = {"masakari": (courier, None)}, Attributes("node-1", 1, 60)
 
-    def desk(*watches: Watch, nova: str = "", terms: Terms | None = None, held: str = "", trouble: str = "") -> dict:
+    def desk(*watches: Watch, nova: str = "", terms: Terms | None = None, held: str = "", trouble: str = "",
+             health: dict[str, Account] | None = None) -> dict:  # fmt: skip
         here = {it.guest.uuid: it for it in watches}
         word = Discrepancies(ledger, lambda: NOW, dict, print, print, here)
         word.configure(Limits("compute-1", 300.0, 30.0, 3) if nova else None)
@@ -165,7 +182,7 @@ def desk(tmp_path, ledger):
         said = SimpleNamespace(state="ok", hostname=reporting.hostname, status=reporting.status, lost=[WELL])
         node = Node(lambda: "node-1", lambda: Budget(3, 3600.0), lambda _: Fitness(True, "", held, stretch=2.0),
                     lambda _: None, lambda: NOW)  # fmt: skip
-        owner = Owner(here, word, dict.fromkeys(here, terms) if terms else {}, trouble)
+        owner = Owner(here, word, dict.fromkeys(here, terms) if terms else {}, trouble, health or {})
         return handlers(owner, ledger, said, node)
 
     return desk
@@ -189,7 +206,8 @@ def incidents(ledger: Ledger) -> dict[str, object]:
     """In each state that an incident, its report and its recovery may be in."""
     owed = {RECOVER: ["masakari", "webhook"], RECORD: ["webhook"]}
     opened = ledger.apply([Open(ILL, "vm", "i1", HUNG, RECOVER, "{}"), Open(GONE, "vm", "nova", MISSING, RECORD, "{}"),
-                           Open(WELL, "vm", "i1", HUNG, RECOVER, "{}")], NOW, owed)  # fmt: skip
+                           Open(WELL, "vm", "i1", HUNG, RECOVER, "{}"),
+                           Open(ILL, "vm", "i1", UNHEALTHY, RECOVER, "{}")], NOW, owed)  # fmt: skip
     for it in ledger.pending("masakari"):
         ledger.attempt(it.id)
         ledger.delivered(it.id, NOW, "ref")
@@ -197,7 +215,7 @@ def incidents(ledger: Ledger) -> dict[str, object]:
         if it.uuid == WELL:
             ledger.learned(it._replace(outcome=NOT_RECOVERED, why="it is down", decided=0.0, human=True))
     ledger.apply([Close(opened[2].id, "the guest was stopped")], NOW, owed)
-    return {it.uuid: it for it in opened}
+    return {ILL: opened[0], UNHEALTHY: opened[3]}
 
 
 def documents(desk, ledger: Ledger) -> dict[str, list[dict]]:
@@ -206,13 +224,17 @@ def documents(desk, ledger: Ledger) -> dict[str, list[dict]]:
     found = {"status": [away["status"]({}), quiet["status"]({})], "why": [quiet["why"]({"uuid": WELL})]}
     opened = incidents(ledger)
     ill = watch(ILL, HUNG, answered=None, incident=opened[ILL], holds=begin((), GRACE, "resumed", 1.0, 30.0))
-    node = desk(ill, suspect(17.0), nova="all is well", terms=Terms("", "medium", RECOVER, ("the flavor says yes",)),
-                held="the node is in maintenance")  # fmt: skip
+    known = Condition(Status.UNHEALTHY, "no database", 0.0, 0.0, 0.25, 2, 0.0)
+    health = {ILL: Account([Known(APP, known), Known(APP, None)], "", "", opened[UNHEALTHY])}
+    terms = Terms("", "medium", RECOVER, ("the flavor says yes",))
+    held = "the node is in maintenance"
+    node = desk(ill, suspect(17.0), health=health, nova="all is well", terms=terms, held=held)
     found["hold"] = [node["hold"]({"scope": WELL, "seconds": 60, "reason": "x"})]
     found["status"] += [node["status"]({})]
     found["why"] += [node["why"]({"uuid": uuid}) for uuid in (ILL, WELL)]
     found["why"] += [desk(it)["why"]({"uuid": WELL}) for it in (suspect(10.0), suspect(17.0, balloon=0))]
     node["hold"]({"scope": "all", "seconds": 60, "reason": "x"})
+    found["probe"] = [node["probe"]({"uuid": WELL, "check": name}) for name in ("app", None)]
     return {**found, "incidents": [node["incidents"]({})], "release": [node["release"]({"scope": WELL})]}
 
 
@@ -260,7 +282,8 @@ def test_every_command_with_json_has_its_heading():
 def test_the_words_that_a_field_may_have_are_on_the_page():
     states = {word for name, word in vars(states_of).items() if name.isupper() and isinstance(word, str)}
     words = {*states, RECORD, RECOVER, OBSERVED, SUSPENDED, PENDING, DELIVERED, REFUSED, EXPIRED, FAILED, CLEARED,
-             *(it.value for it in (*Channel, *Says, *Cpu)), RECOVERED, ANSWERED, NOT_RECOVERED, SKIPPED, IGNORED}
+             *(it.value for it in (*Channel, *Says, *Cpu, *Status)),
+             RECOVERED, ANSWERED, NOT_RECOVERED, SKIPPED, IGNORED}  # fmt: skip
     page = " ".join(PAGE.split())
     assert [word for word in sorted(words - set(ACTIONS)) if f"``{word}``" not in page] == []
 
