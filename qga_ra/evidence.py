@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from heartbeat import settings
+from heartbeat import FORMAT, __version__, settings
 from heartbeat.evidence.archive import (
     CONSOLE,
     COUNTERS,
@@ -74,7 +74,8 @@ def shown(options: argparse.Namespace, places: Places) -> int:
     if options.export:
         return _exported(options.export, options.incident, known, bundle, why)
     if options.json:
-        show({"incident": known or None, "evidence": bundle and _document(bundle), "why": why})
+        found = {"incident": known or None, "evidence": bundle and _document(bundle), "why": why}
+        show({"format": FORMAT, "version": __version__, **found})
     else:
         print("\n".join(_lines(known, bundle, why)))
     return 0

@@ -22,6 +22,7 @@ from heartbeat.budget import Budget
 from heartbeat.choices import Choices
 from heartbeat.delivery import Courier
 from heartbeat.discrepancies import Discrepancies, Limits
+from heartbeat.evidence.archive import Archive
 from heartbeat.expectation import Answer
 from heartbeat.guest import Channel, Guest
 from heartbeat.health.account import Account, Known
@@ -48,6 +49,7 @@ from tests.harness.wards import APP
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/status-json.rst").read_text()
 COMMANDS = ("status", "why", "incidents", "hold", "release", "probe", "check")
+OTHERS = ("incidents show",)
 ITEM = re.compile(r"^(``[^`\n]+``(?:, ``[^`\n]+``)*) \(([^)\n]+)\)\n((?:    .*\n)+)", re.M)
 LIKE = re.compile(r"with the fields of ``([^`]+)``(?: under (\w+))?")
 TYPES = {"text", "time", "uuid", "integer", "number", "boolean", "object", "list"}
@@ -77,7 +79,7 @@ def own(heading: str) -> tuple[Fields, list[tuple[str, str, str]]]:
 
 def described(heading: str) -> Fields:
     found, alike = own(heading)
-    every = own("Every document")[0] if heading in COMMANDS else {}
+    every = own("Every document")[0] if heading in (*COMMANDS, *OTHERS) else {}
     for name, other, place in alike:
         there = found if place == heading else described(place)
         inside = {path: kinds for path, kinds in there.items() if path.startswith(other + ".")}
@@ -226,13 +228,14 @@ def documents(desk, ledger: Ledger) -> dict[str, list[dict]]:
     ill = watch(ILL, HUNG, answered=None, incident=opened[ILL], holds=begin((), GRACE, "resumed", 1.0, 30.0))
     known = Condition(Status.UNHEALTHY, "no database", 0.0, 0.0, 0.25, 2, 0.0)
     health = {ILL: Account([Known(APP, known), Known(APP, None)], "", "", opened[UNHEALTHY])}
-    terms = Terms("", "medium", RECOVER, ("the flavor says yes",))
+    terms = Terms("", "medium", RECOVER, ("the flavor says yes",), True)
     held = "the node is in maintenance"
     node = desk(ill, suspect(17.0), health=health, nova="all is well", terms=terms, held=held)
     found["hold"] = [node["hold"]({"scope": WELL, "seconds": 60, "reason": "x"})]
     found["status"] += [node["status"]({})]
     found["why"] += [node["why"]({"uuid": uuid}) for uuid in (ILL, WELL)]
-    found["why"] += [desk(it)["why"]({"uuid": WELL}) for it in (suspect(10.0), suspect(17.0, balloon=0))]
+    mute = terms._replace(screenshot=None)
+    found["why"] += [desk(it, terms=mute)["why"]({"uuid": WELL}) for it in (suspect(10.0), suspect(17.0, balloon=0))]
     node["hold"]({"scope": "all", "seconds": 60, "reason": "x"})
     found["probe"] = [node["probe"]({"uuid": WELL, "check": name}) for name in ("app", None)]
     return {**found, "incidents": [node["incidents"]({})], "release": [node["release"]({"scope": WELL})]}
@@ -264,6 +267,26 @@ def test_incidents_from_the_ledger_itself_are_the_same_document(desk, ledger, tm
     (tmp_path / "conf").write_text(f"[state]\ndirectory = {tmp_path}/state\n")
     assert command.main(["incidents", "--json", "--config", str(tmp_path / "conf")], Places(str(tmp_path))) == 0
     assert json.loads(capsys.readouterr().out) == desk()["incidents"]({})
+
+
+def test_an_incident_with_its_evidence_is_told_as_the_page_says(ledger, tmp_path, capsys):
+    opened = incidents(ledger)[ILL]
+    manifest = {"incident": {"id": opened.id, "uuid": opened.uuid, "opened": opened.opened}}
+    Archive(str(tmp_path / "state")).put(opened.id, manifest, {"why.txt": b"it hangs\n"})
+    (tmp_path / "conf").write_text(f"[state]\ndirectory = {tmp_path}/state\n")
+    known, found = described("incidents show"), []
+    for number in (opened.id, opened.id + 1):
+        words = ["incidents", "show", str(number), "--json", "--config", str(tmp_path / "conf")]
+        assert command.main(words, Places(str(tmp_path))) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    for document in found:  # what is below these is described elsewhere
+        document["incident"] = None if document is found[0] else {}
+        if document["evidence"]:
+            document["evidence"] |= {key: {} for key in ("manifest", "files", "damaged")}
+    known = {name: kinds for name, kinds in known.items() if not name.startswith("incident.")}
+    compare("incidents show", known, seen(found, known))
+    assert found[0]["why"] == ""
+    assert "no evidence" in found[1]["why"]
 
 
 def test_every_document_says_what_it_is_to_be_read_as(desk, ledger):
