@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from heartbeat.backends import Backend, Delivered, Later
-from heartbeat.backoff import AT_ONCE, Wait, delay
+from heartbeat.backoff import AT_ONCE, Wait, delay, held
 from heartbeat.ledger import CLEARED, DELIVERED, PENDING, Delivery, Ledger, LedgerError
 from heartbeat.owed import hopeless, outdated, report
 from heartbeat.tally import EXPIRED, FAILED, REFUSED
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 STANDS, NOT_NOW, GONE, SOON = "stands", "not-now", "gone", "soon"
 
 # Seconds.
-AFTER_NOT_NOW = 2.0
 AFTER_SOON = 0.1  # evidence of it is being taken, which never takes long; its end wakes us as well
 AFTER_GONE = 5.0  # by then the owner has closed the incident, and it is not owed any more
 AFTER_LEDGER_ERROR = 5.0
@@ -215,8 +214,8 @@ class Courier:
             return True
         if answer == SOON:
             self._soon.add(delivery.id)
-        seconds = {GONE: AFTER_GONE, SOON: AFTER_SOON}.get(answer, AFTER_NOT_NOW)
-        self._waits[delivery.id] = wait._replace(until=self._clock() + seconds)
+        seconds = {GONE: AFTER_GONE, SOON: AFTER_SOON}.get(answer, held(wait))
+        self._waits[delivery.id] = wait._replace(until=self._clock() + seconds, held=wait.held + (answer == NOT_NOW))
         return False
 
     def _accept(self, delivery: Delivery, outcome: Delivered) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from heartbeat import guests
 from heartbeat.budget import FLIGHT, Budget, flights_since
-from heartbeat.delivery import AFTER_NOT_NOW
+from heartbeat.backoff import LAST_HELD
 from heartbeat.incident import HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED
 from heartbeat.manual import ALL, ManualHold
 from heartbeat.observation import Rebooted
@@ -123,7 +123,7 @@ def words(node: Node) -> list[str]:
     once more meanwhile, if its last look was too long ago."""
     said = {it.id: node.owner.confirm(it.id) for it in node.ledger.opened}
     if "not-now" in said.values():
-        node.run(AFTER_NOT_NOW)
+        node.run(LAST_HELD)
     again = {number: node.owner.confirm(number) for number, word in said.items() if word == "not-now"}
     return list({**said, **again}.values())
 

@@ -229,6 +229,15 @@ def test_a_new_courier_knows_what_the_old_one_may_have_sent(desk):
     assert desk.until_idle() == [(1, "00:00", True)]
 
 
+def test_what_keeps_a_report_back_for_a_moment_costs_it_no_seconds_and_a_long_hold_is_not_asked_for_often(desk):
+    desk.fail("guest")
+    desk.answers[1], asked = NOT_NOW, []
+    confirm = desk.courier._confirm
+    desk.courier._confirm = lambda number: asked.append(desk.clock.now - 1000) or confirm(number)
+    desk.until_idle(8)
+    assert asked == pytest.approx([0.0, 0.2, 0.6, 1.4, 3.0, 5.0, 7.0])
+
+
 def test_a_second_failure_within_the_receivers_window_is_reported_with_a_new_time_if_it_still_holds(desk):
     desk.fail("guest")
     desk.receiver.outcomes = [Later("duplicate", 181.0, renew=True)]
@@ -236,7 +245,7 @@ def test_a_second_failure_within_the_receivers_window_is_reported_with_a_new_tim
     desk.answers[1] = NOT_NOW
     assert desk.until_idle(10) == []
     desk.answers.clear()
-    assert desk.until_idle(10) == [(1, "03:11", False)]
+    assert desk.until_idle(10) == [(1, "03:12", False)]
     assert desk.ledger.open_incidents()[0].opened == OPENED
 
 
