@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from heartbeat import guests
-from heartbeat.budget import FLIGHT, Budget, flights_since
 from heartbeat.backoff import LAST_HELD
+from heartbeat.budget import FLIGHT, Budget, flights_since
 from heartbeat.incident import HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED
 from heartbeat.manual import ALL, ManualHold
 from heartbeat.observation import Rebooted
