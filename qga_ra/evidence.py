@@ -128,7 +128,8 @@ def _lines(known: Mapping[str, Any], bundle: Bundle | None, why: str) -> Iterato
 
 
 def _tail(content: bytes, name: str) -> Iterator[str]:
-    lines = content.decode("ascii", "backslashreplace").split("\n")[:-1]
+    # A console's last line has mostly no end yet: a prompt, or what the guest was about to say.
+    lines = content.decode("ascii", "backslashreplace").rstrip("\n").split("\n")
     left = len(lines) - CONSOLE_LINES
     if name == CONSOLE and left > 0:
         yield f"  ({left} lines before)"

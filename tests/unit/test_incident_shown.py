@@ -74,6 +74,12 @@ def test_an_incident_is_shown_with_what_was_kept_of_it(place, capsys):
     assert console[-1] == "  line 99"
 
 
+def test_the_last_line_of_a_console_is_shown_whether_or_not_the_guest_has_ended_it(place, capsys):
+    place.keep(files={**FILES, CONSOLE: b"[ 1.0] booted\nweb login: "})
+    assert place.show("1") == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["  [ 1.0] booted", "  web login: "]
+
+
 def test_it_is_found_with_a_helper_as_well(place, capsys, monkeypatch):
     asked = []
 
