@@ -101,23 +101,29 @@ class Archive:
 
     def tidy(self, limits: Limits, now: float, unfinished: bool = False) -> int:
         """Removes what is too old or too much, the oldest first; how many. now: seconds since 1970. unfinished: also
-        what a killed helper has left, as at our start. Raises OSError."""
+        what a killed helper has left, as at our start. Raises OSError, once all is gone that can be."""
         try:
             folder = os.open(self.path, _FOLDER)
         except FileNotFoundError:
             return 0
         try:
-            if unfinished:
-                for name in [name for name in os.listdir(folder) if _UNFINISHED.fullmatch(name)]:
-                    _remove(folder, name)
+            left = [name for name in os.listdir(folder) if _UNFINISHED.fullmatch(name)] if unfinished else []
+            troubles = [error for error in (_hindrance(folder, name) for name in left) if error]
             kept = self.found(folder)
             size, removed = sum(it.size for it in kept), 0
-            for number, it in zip(range(len(kept), 0, -1), kept):
+            for it in kept:
                 # A time that lies ahead is of a clock that was set back since; it ends with the others.
-                if number > limits.number or size > limits.size or now - it.changed > limits.age:
-                    _remove(folder, it.name)
+                number = len(kept) - removed
+                if number <= limits.number and size <= limits.size and now - it.changed <= limits.age:
+                    continue
+                error = _hindrance(folder, it.name)
+                if error:  # somebody else's file is in it: a later one goes in its place
+                    troubles.append(error)
+                else:
                     size, removed = size - it.size, removed + 1
             self.volume = (len(kept) - removed, size)
+            if troubles:
+                raise troubles[0]
             return removed
         finally:
             os.close(folder)
@@ -231,6 +237,15 @@ def _aside(folder: int, name: str) -> str:
     other = f"{name}-{datetime.fromtimestamp(changed, timezone.utc):%Y%m%dT%H%M%S}"
     _remove(folder, other)
     return other
+
+
+def _hindrance(folder: int, name: str) -> OSError | None:
+    """Removes it, or says why that cannot be."""
+    try:
+        _remove(folder, name)
+    except OSError as error:
+        return error
+    return None
 
 
 def _remove(folder: int, name: str, depth: int = 4) -> None:

@@ -142,6 +142,18 @@ def test_what_is_too_old_goes_whether_or_not_anything_knows_its_incident(archive
     assert names(archive) == ["2"]
 
 
+def test_a_bundle_that_cannot_be_removed_is_told_and_keeps_no_other_from_going(archive):
+    for number in range(1, 5):
+        aged(archive, number, 100 - number)
+    for stuck in ("1", ".9.new"):
+        Path(archive.path, stuck, *"abcde").mkdir(parents=True)  # deeper than anything of ours
+    os.utime(Path(archive.path, "1"), (NOW - 99, NOW - 99))
+    with pytest.raises(OSError, match="directories within directories"):
+        archive.tidy(Limits(number=2), NOW, unfinished=True)
+    assert names(archive) == [".9.new", "1", "4"]
+    assert archive.volume[0] == 2
+
+
 def test_a_clock_that_was_set_back_costs_nothing(archive):
     aged(archive, 1, -90 * 86400)
     archive.tidy(Limits(), NOW)
