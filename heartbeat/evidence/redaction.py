@@ -17,7 +17,8 @@ ELEMENTS = frozenset({
 })  # fmt: skip
 # What is handed to QEMU, the kernel or the init of a container as it stands may be anything, so its values go.
 OPAQUE = frozenset({"cmdline", "initarg", "initenv", "description"})
-ADDRESSES = ("query", "name", "uri", "path", "file", "url")
+ADDRESSES = ("query", "name", "uri", "path", "file", "url", "dev")
+VALUES = ("value", "content")
 TELLING = ("pass", "secret", "token", "credential", "private")
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 
@@ -54,13 +55,18 @@ def _clean(root: etree._Element) -> None:
             element.set(attribute, HIDDEN)
         for attribute in [it for it in ADDRESSES if _carries(element.get(it) or "", it)]:
             element.set(attribute, HIDDEN)
-        if any(word in (element.get("name") or "").lower() for word in TELLING) and element.text:
-            element.text = HIDDEN  # an entry of the flavor's or the image's, by its name
+        if any(word in f"{name} {element.get('name') or ''}".lower() for word in TELLING):
+            # An entry of the flavor's or the image's, or of whoever else writes into metadata, by its name.
+            for attribute in [it for it in element.attrib if it in VALUES]:
+                element.set(attribute, HIDDEN)
+            element.text = HIDDEN if element.text and element.text.strip() else element.text
 
 
 def _carries(value: str, attribute: str) -> bool:
-    """Whether an address holds more than a place: what stands before its @, and after its question mark."""
-    return bool(value) and (attribute == "query" or "?" in value or ("://" in value and "@" in value))
+    """Whether an address holds more than a place: what stands before its @, and after its question mark. QEMU's json:
+    is no address, but all that a disk's driver is told, and the older rbd: may have its key in it."""
+    options = value.lstrip().startswith(("json:", "rbd:"))
+    return bool(value) and (attribute == "query" or options or "?" in value or ("://" in value and "@" in value))
 
 
 def _empty(element: etree._Element) -> None:

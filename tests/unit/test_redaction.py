@@ -19,7 +19,10 @@ DOMAIN = f"""<?xml version='1.0'?>
     <nova:flavor name='m1'><nova:extraSpecs><nova:extraSpec name='hw:cpu'>2</nova:extraSpec></nova:extraSpecs>
     </nova:flavor>
     <nova:image><nova:properties><nova:property name='os_admin_password'>{SECRET}</nova:property></nova:properties>
-    </nova:image></nova:instance></metadata>
+    </nova:image></nova:instance>
+    <app:instance xmlns:app='urn:app'><app:adminPass>{SECRET}</app:adminPass>
+    <app:item name='api_token' value='{SECRET}'/>
+    </app:instance></metadata>
   <os><kernel>/k</kernel><cmdline>root=/dev/vda token={SECRET}</cmdline></os>
   <sysinfo type='smbios'><oemStrings><entry>{SECRET}</entry></oemStrings></sysinfo>
   <launchSecurity type='sev'><dhCert>{SECRET}</dhCert><session>{SECRET}</session></launchSecurity>
@@ -30,6 +33,8 @@ DOMAIN = f"""<?xml version='1.0'?>
     <disk type='network'><source protocol='https' name='img' query='token={SECRET}'><host name='h'/>
       <cookies><cookie name='c'>{SECRET}</cookie></cookies></source></disk>
     <disk type='network'><source protocol='nbd' name='nbd://bob:{SECRET}@h/x'/></disk>
+    <disk type='file'><source file='json:{{"driver":"ssh","user":"bob","password":"{SECRET}"}}'/></disk>
+    <disk type='network'><source protocol='rbd' name='rbd:pool/v1:id=cinder:key={SECRET}'/></disk>
     <graphics type='vnc' port='5900' passwd='{SECRET}' passwdValidTo='2027'/>
     <graphics type='spice' passwd='{SECRET}'/>
   </devices>
