@@ -18,6 +18,7 @@ from heartbeat.evidence.capture import taken
 from heartbeat.evidence.portrait import Portrait, Wanted
 from heartbeat.evidence.scene import ON, Scene
 from heartbeat.figures import Bundles
+from heartbeat.incident import RECOVER
 from heartbeat.ledger import Ledger, LedgerError
 from heartbeat.outlook import Case
 from heartbeat.pool import Pool
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 # is given, and until a capture that has not begun asks for no picture any more: it would show a guest being recovered.
 WAIT, LIBVIRT_LIMIT, LATE = 1.8, 1.2, 10.0
 WORKERS, MOST_WAITING = 2, 64
+# Of one guest's incidents that recover nobody, so many within an hour: a guest can open as many as it likes, by ending
+# and starting its agent, and each would have another guest's evidence make room.
+OFTEN, HOUR = 4, 3600.0
 KEPT, LOST = "kept", "failed"
 TIDY = 3600.0  # seconds between two looks at the age of what is kept
 
@@ -74,6 +78,7 @@ class Collection:
         self._writing = threading.Lock()
         self._pool: Pool[Scene | None] = Pool("evidence", WORKERS, self._perform)
         self._pending: dict[int, float] = {}  # incident -> when it was opened
+        self._lately: dict[str, list[float]] = {}  # uuid -> when it took one of its OFTEN
         self._unfinished, self._tidied = True, float("-inf")
         self._trouble = ""
         self._captured = {KEPT: 0, LOST: 0}
@@ -84,7 +89,7 @@ class Collection:
 
     def begin(self, scene: Scene) -> None:
         """Take the evidence of this incident."""
-        if not self.rules.limits.number:
+        if not self.rules.limits.number or self._too_often(scene):
             return
         if len(self._pending) >= MOST_WAITING:
             self._failed(f"{MOST_WAITING} captures wait already", scene)
@@ -107,6 +112,19 @@ class Collection:
         if now >= self._tidied + TIDY:
             self._tidied = now
             self._pool.put(None)
+            self._lately = {uuid: times for uuid, times in self._lately.items() if now - times[-1] < HOUR}
+
+    def _too_often(self, scene: Scene) -> bool:
+        """Whether this guest has had its share. Recoveries have a budget of their own."""
+        if scene.incident.action == RECOVER:
+            return False
+        uuid, now = scene.incident.uuid, scene.case.now
+        times = [at for at in self._lately.get(uuid, ()) if now - at < HOUR]
+        if len(times) >= OFTEN:
+            log.debug("incident %d: no evidence, there is some of %d others of this hour", scene.incident.id, OFTEN)
+            return True
+        self._lately[uuid] = [*times, now]
+        return False
 
     def _perform(self, _: int, scene: Scene | None) -> None:
         if scene is not None:

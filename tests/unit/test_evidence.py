@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from heartbeat.evidence.archive import Archive, Limits
 from heartbeat.evidence.collection import Collection, Rules
 from heartbeat.evidence.portrait import Portrait, Wanted
 from heartbeat.evidence.scene import OFF, ON, OPT_IN, scene, weighed
-from heartbeat.incident import AGENT_SILENT, HUNG, IO_ERROR, PANICKED, QEMU_DIED, QEMU_STUCK, RECOVER
+from heartbeat.incident import AGENT_SILENT, HUNG, IO_ERROR, PANICKED, QEMU_DIED, QEMU_STUCK, RECORD, RECOVER
 from heartbeat.ledger import LedgerError
 from heartbeat.outlook import Case, dates
 from heartbeat.probe import Answer
@@ -221,6 +222,24 @@ def test_so_many_failures_at_once_that_captures_pile_up_cost_bundles_and_no_repo
     assert len(desk.names()) == collection.MOST_WAITING
     late = Archive(str(desk.folder)).read(collection.MOST_WAITING)
     assert late.manifest["missing"] == {archive.SCREENSHOT: "there were too many incidents at once"}
+
+
+def test_a_guest_that_opens_incident_after_incident_leaves_others_their_evidence(desk):
+    def opened(number: int, uuid: str = UUID, action: str = RECORD):
+        it = failed(AGENT_SILENT, number)
+        return it._replace(incident=replace(it.incident, uuid=uuid, action=action), case=it.case._replace(now=desk.now))
+
+    for number in range(1, 20):
+        desk.now += 10.0
+        desk.collection.begin(opened(number))
+    desk.take(opened(20, uuid="another"))
+    desk.take(opened(21, action=RECOVER))
+    until(lambda: len(desk.done) == collection.OFTEN + 2, "all captures to end")
+    assert desk.names() == ["1", "2", "20", "21", "3", "4"]
+    desk.now += collection.HOUR
+    desk.collection.turn(desk.now)
+    desk.take(opened(22))
+    assert "22" in desk.names()
 
 
 def test_a_disk_that_is_full_costs_the_bundle_and_one_warning(desk, monkeypatch, caplog):
