@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 # Seconds that one client may have in all: there is one thread, and no local user may take it for longer.
 CLIENT = 10.0
+# Seconds between two clients: any local user may ask as often as he likes, and each answer takes some of the owner
+# loop's time. Prometheus asks a few times a minute.
+PAUSE = 0.25
 IDLE = 3600.0
 
 
@@ -62,7 +65,7 @@ class Server:
     def turn(self) -> float:
         if self._listener is not None:
             self._listener.handle_request()
-            return 0.0
+            return PAUSE
         try:
             self._listener = _Listener(*self._address, self._handler)
         except OSError as error:

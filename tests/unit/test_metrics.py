@@ -9,7 +9,9 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -241,6 +243,18 @@ def test_a_client_that_says_nothing_is_cut_off_and_the_next_one_served(listen, m
             assert mute.recv(1) == b""
 
 
+def test_who_asks_without_end_leaves_the_owner_loop_its_time(listen):
+    from heartbeat.metrics import server
+
+    served = server.Server(listen, snapshot)
+    assert served.turn() == 0.0
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, listen)
+        assert served.turn() == server.PAUSE > 0
+        assert values(answer.result())["up"] == 1
+    served.close()
+
+
 def test_a_defect_in_a_snapshot_costs_the_scrape_and_not_the_server(listen, caplog):
     broken = [True]
 
@@ -432,6 +446,21 @@ def test_check_names_another_program_on_the_port_and_a_directory_that_is_missing
     assert (port[0], port[1]) == (WARNING, f"{listen} is another program's")
     assert (file[0], file[1]) == (WARNING, f"metrics.textfile is not written: there is no directory {tmp_path}/none")
     assert "make it" in file[2]
+
+
+def test_another_program_on_the_port_that_never_ends_its_answer_keeps_nobody(listen, monkeypatch):
+    monkeypatch.setattr(places, "PATIENCE", 0.3)
+    host, _, port = listen.rpartition(":")
+    with socket.create_server((host, int(port))) as other, ThreadPoolExecutor(1) as pool:
+
+        def drip() -> None:
+            with other.accept()[0] as client, contextlib.suppress(OSError):
+                while True:
+                    client.sendall(b"x")
+                    time.sleep(0.01)
+
+        pool.submit(drip)
+        assert places.listening(listen) == places.OTHERS
 
 
 def test_check_says_which_package_is_missing(tmp_path, monkeypatch):
