@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from heartbeat.backends import Backend, Delivered, Later
 from heartbeat.backoff import AT_ONCE, Wait, delay, held
+from heartbeat.incident import BESIDE
 from heartbeat.ledger import CLEARED, DELIVERED, PENDING, Delivery, Ledger, LedgerError
 from heartbeat.owed import hopeless, outdated, report
 from heartbeat.tally import EXPIRED, FAILED, REFUSED
@@ -159,10 +160,15 @@ class Courier:
         return [it for it in owed if it not in old]
 
     def _first_of_each_guest(self, owed: Iterable[Delivery]) -> list[Delivery]:
-        """A guest's reports go in their order. Among guests, whoever failed least goes first, then the oldest."""
-        first: dict[str, Delivery] = {}
+        """A guest's reports go in their order. Among guests, whoever failed least goes first, then the oldest.
+
+        What was found beside a guest's watch may have to wait for as long as the guest hangs: it goes in an order of
+        its own, and keeps no report of the hang back.
+        """
+        first: dict[tuple[str, str], Delivery] = {}
         for delivery in owed:
-            first.setdefault(delivery.incident.uuid, delivery)
+            it = delivery.incident
+            first.setdefault((it.uuid, it.verdict if it.verdict in BESIDE else ""), delivery)
         return sorted(first.values(), key=lambda delivery: self._wait_of(delivery).failures)
 
     def _wait_of(self, delivery: Delivery) -> Wait:

@@ -10,7 +10,7 @@ import pytest
 from heartbeat.backends import FAILED, Delivered, Later, Report
 from heartbeat.delivery import AFTER_SOON, GONE, NOT_NOW, SOON, STANDS, Courier
 from heartbeat.evidence.collection import Collection, Rules
-from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, Close, Open
+from heartbeat.incident import HUNG, QEMU_DIED, RECOVER, UNHEALTHY, Close, Open
 from heartbeat.ledger import Ledger, LedgerError
 
 OPENED = "2026-11-20T05:00:00+00:00"
@@ -280,6 +280,16 @@ def test_the_reports_of_one_guest_keep_their_order(desk):
     desk.fail("guest", verdict=QEMU_DIED)
     desk.receiver.outcomes = [REFUSED]
     assert [number for number, _, _ in desk.until_idle(100)] == [1, 1, 2]
+
+
+def test_a_guest_that_hangs_is_reported_though_what_its_health_check_found_has_to_wait(desk):
+    desk.fail("guest", verdict=UNHEALTHY)
+    desk.answers[1] = NOT_NOW  # for as long as it hangs, no check can be run
+    assert desk.until_idle(10) == []
+    desk.fail("guest")
+    assert [number for number, _, _ in desk.until_idle(10)] == [2]
+    desk.answers[1] = STANDS
+    assert [number for number, _, _ in desk.until_idle(10)] == [1]
 
 
 def test_a_receiver_that_is_down_is_asked_less_and_less_often_and_not_for_each_guest(desk):
