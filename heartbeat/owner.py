@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Callable
 
-from heartbeat.budget import Budget, flights_since
+from heartbeat.budget import Budget
 from heartbeat.case import begun
 from heartbeat.condition import Condition, Limits
+from heartbeat.confirmation import Confirmation
 from heartbeat.discrepancies import Limits as NovaLimits
 from heartbeat.evidence.collection import Collection
 from heartbeat.evidence.scene import scene, weighed
@@ -21,11 +22,11 @@ from heartbeat.guest import Channel
 from heartbeat.guests import Guests
 from heartbeat.health.ward import Ward
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
-from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, RECOVER, UNHEALTHY, Incident
+from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, Incident
 from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Replied, Unheard
-from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation, Reviewed, Unrecovered
+from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation
 from heartbeat.patience import answer_limit
 from heartbeat.policy import Policy
 from heartbeat.pressure import Pressure
@@ -34,7 +35,7 @@ from heartbeat.probe import Answer
 from heartbeat.reporting import Reporting
 from heartbeat.schedule import Schedule
 from heartbeat.tally import Tally
-from heartbeat.watch import EXEMPT, SLOW, UNKNOWN, Fitness, Timing, Watch, stale, stands
+from heartbeat.watch import EXEMPT, SLOW, UNKNOWN, Fitness, Timing, Watch
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +108,8 @@ class Owner:
         self._tally = tally or Tally()
         self.condition = Condition(limits, pressure)
         self.held = ""  # why the cluster wants no recovery on this node, or ""
-        self.crowded = False  # whether reports wait for other recoveries to end
         self._late = 0.0
-        self._ledger, self._wall = ledger, wall
+        self._wall, self._confirmation = wall, Confirmation(self, ledger, wall)
         self.link = "not connected yet"  # why libvirt cannot be reached, or ""
         self.link_since = clock()
         self._advised = -1.0  # link_since of the last time that the log said what to do about it
@@ -160,47 +160,15 @@ class Owner:
         """From a courier, right before a report: "stands", "not-now", "gone", or "soon": its evidence is being taken,
         which a recovery would destroy. acts: whoever is told may recover the guest, so what keeps a recovery back keeps
         the report back."""
-
-        def answer() -> str:
-            if self.guests.awaited(incident):
-                return "not-now"
-            watch, differences, now = self.guests.holding(incident), self.guests.discrepancies, self._clock()
-            beside = differences.holding(incident) or self.ward.diagnoses.holding(incident)
-            found = watch.incident if watch else beside
-            if found is None:
-                return "gone"
-            fitness = self.fitness_of(found.uuid)
-            fitness = fitness if acts else fitness._replace(held="")
-            if found.verdict == UNHEALTHY:
-                word = self.ward.stands(found, now, fitness, acts)
-            else:
-                word = stands(watch, incident, fitness) if watch else differences.stands(found, now, fitness)
-            if acts and word == "stands" and watch and stale(watch, now):
-                self.guests.observe(found.uuid, Reviewed(), now, self.fitness, self.timing)
-                return "not-now"
-            recovery = acts and word == "stands" and found.action == RECOVER
-            if recovery and self.evidence and self.evidence.awaited(incident, now):
-                return "soon"
-            return "not-now" if recovery and (self.timing.observe or self._crowded(incident)) else word
-
-        return str(self.call(answer))
+        return str(self.call(lambda: self._confirmation.word(incident, acts, self._clock())))
 
     def here(self, uuids: Sequence[str]) -> dict[str, bool | None]:
         """From the follower: which guests this node has, running or not; None where libvirt cannot say."""
-        present = self.guests.discrepancies.attendance.here
-        return dict(self.call(lambda: {uuid: present(uuid) for uuid in uuids}))
+        return dict(self.call(lambda: self._confirmation.here(uuids)))
 
     def again(self, uuid: str, incident: int, why: str) -> None:
         """From the follower: the recovery because of this incident came to nothing."""
-
-        def tell() -> None:
-            now, ours = self._clock(), self.ward.diagnoses.holding(incident)
-            if ours:
-                self.ward.diagnoses.unrecovered(ours, why, now)
-            else:
-                self.guests.observe(uuid, Unrecovered(incident, why), now, self.fitness, self.timing)
-
-        self.call(tell)
+        self.call(lambda: self._confirmation.unrecovered(uuid, incident, why, self._clock()))
 
     def _failed(self, incident: Incident, before: Watch, after: Watch) -> None:
         """It has just been opened: from now on each second takes something away of what there is to see."""
@@ -213,17 +181,6 @@ class Owner:
             self.evidence.begin(scene(incident, case, history, self.evidence.rules.screenshot))
         except Exception:
             log.exception("incident %d: no evidence because of a bug in masakari-qga", incident.id)
-
-    def _crowded(self, incident: int) -> bool:
-        """Whether so many recoveries of this node are under way that a further one has to wait."""
-        flying = self._ledger.in_flight(flights_since(self._wall()), incident)
-        most = self.guests.budget.in_flight
-        crowded = flying >= most
-        if crowded != self.crowded:
-            word = "further reports wait" if crowded else "there is room again"
-            log.warning("%d recoveries under way, budget.in_flight is %d: %s", flying, most, word)
-        self.crowded = crowded
-        return crowded
 
     def stop(self) -> None:
         """From any thread, or a signal handler."""
