@@ -48,6 +48,8 @@ class Confirmation:
         recovery = acts and word == "stands" and found.action == RECOVER
         if recovery and owner.evidence and owner.evidence.awaited(incident, now):
             return "soon"
+        if recovery and self._ledger.recovering(found, flights_since(self._wall())):
+            return "not-now"
         return "not-now" if recovery and (owner.timing.observe or self._crowded(incident)) else word
 
     def here(self, uuids: Sequence[str]) -> dict[str, bool | None]:

@@ -16,7 +16,8 @@ from heartbeat.bookkeeping import armed, asked, closed, opened, void
 from heartbeat.database import Database, LedgerError
 from heartbeat.figures import Figures
 from heartbeat.holdings import Holdings
-from heartbeat.incident import RECOVER, Arm, Change, Close, Forget, Incident, Open
+from heartbeat.incident import RECOVER, UNHEALTHY, Arm, Change, Close, Forget, Incident, Open
+from heartbeat.outcome import ENDED
 from heartbeat.outcomes import Outcomes
 from heartbeat.records import (
     CLEARED,
@@ -151,6 +152,23 @@ class Ledger:
             " coalesce(finished, generated_time) >= ?)",
             RECOVER, besides, since,
         )[0][0])  # fmt: skip
+
+    def recovering(self, it: Incident, since: str) -> bool:
+        """Whether somebody may be recovering this life of its guest since then because of another incident, where one
+        of the two is a health check's: it would be stopped and started twice.
+
+        Not if Masakari has done with the other. A guest that works no more cannot wait for what is not sure, or not
+        followed any more; one that is unhealthy can.
+        """
+        waits = it.verdict == UNHEALTHY
+        return bool(self._rows(
+            "SELECT 1 FROM incident LEFT JOIN outcome ON incident_id = incident.id WHERE uuid = ? AND incarnation = ?"
+            " AND incident.id != ? AND action = ? AND (? OR verdict = ? AND NOT coalesce(done, 0))"
+            " AND coalesce(outcome.status, '') NOT IN (?, ?, ?, ?) AND EXISTS (SELECT 1 FROM delivery WHERE"
+            f" incident_id = incident.id AND {MAY_BE_ACTED_ON} AND (? OR status = ?)"
+            " AND coalesce(finished, generated_time) >= ?)",
+            it.uuid, it.incarnation, it.id, RECOVER, waits, UNHEALTHY, *sorted(ENDED), waits, DELIVERED, since,
+        ))  # fmt: skip
 
     # The couriers' side.
 

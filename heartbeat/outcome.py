@@ -24,6 +24,7 @@ IGNORED = "ignored"
 
 # Masakari's words, and ours for a notification of which it knows nothing.
 NEW, RUNNING, ERROR, FINISHED, FAILED, LOST = "new", "running", "error", "finished", "failed", "unknown"
+ENDED = frozenset({FINISHED, FAILED, IGNORED, LOST})
 STATUSES = frozenset({NEW, RUNNING, ERROR, FINISHED, FAILED, IGNORED})
 # What its engine did, as far as it matters.
 CONFIRMED, STOPPED_IT, LEFT_IT = "confirmed", "stopped it", "left it alone"
@@ -47,7 +48,7 @@ class Word(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        return self.status in (FINISHED, FAILED, IGNORED, LOST)
+        return self.status in ENDED
 
 
 class Followed(NamedTuple):

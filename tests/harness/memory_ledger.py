@@ -54,3 +54,7 @@ class MemoryLedger:
         return sum(
             it.action == RECOVER and it.opened >= since and it.id != besides for it in self._open.values()
         )
+
+    def recovering(self, it: Incident, since: str) -> bool:
+        """Nobody has been told of anything."""
+        return False

@@ -57,6 +57,16 @@ def test_many_recoveries_under_way_keep_back_a_recovery_and_no_information():
     assert [node.confirmed(number, acts) for acts in (True, False)] == ["not-now", "stands"]
 
 
+def test_a_guest_that_is_being_recovered_for_another_reason_is_not_recovered_twice():
+    class Told(MemoryLedger):
+        def recovering(self, it, since: str) -> bool:
+            return True
+
+    node = failed(ledger=Told())
+    number = node.ledger.opened[0].id
+    assert [node.confirmed(number, acts) for acts in (True, False)] == ["not-now", "stands"]
+
+
 def test_a_recovery_opened_before_mode_observe_is_not_asked_for_any_more_and_is_still_told():
     node = failed()
     node.owner.timing = TIMING._replace(observe=True)

@@ -211,13 +211,15 @@ def test_a_long_past_costs_neither_the_owner_nor_a_courier_anything(ledger):
             costs[name] = next(count) - before
             return found
 
-        incident = cost("open", lambda: begin(ledger, hang(uuid=guest)))[0].id
+        opened = cost("open", lambda: begin(ledger, hang(uuid=guest)))[0]
+        incident = opened.id
         cost("begin anew", ledger.open_incidents)
         delivery = cost("what is owed", lambda: ledger.pending("masakari"))[0].id
         cost("attempt", lambda: ledger.attempt(delivery))
         cost("delivered", lambda: ledger.delivered(delivery, NOW, "ref"))
         cost("budget of the guest", lambda: ledger.recoveries(guest, NOW))
         cost("budget of the node", lambda: ledger.in_flight(NOW))
+        cost("other recoveries", lambda: ledger.recovering(opened, NOW))
         cost("close", lambda: ledger.apply([Close(incident, "why")], NOW, {}))
         return costs
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from heartbeat import records
-from heartbeat.incident import HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED, Close, Open
+from heartbeat.incident import HUNG, OBSERVED, QEMU_DIED, RECORD, RECOVER, SUSPENDED, UNHEALTHY, Close, Incident, Open
 from heartbeat.ledger import Ledger
 from heartbeat.manual import ALL, ManualHold, concerning, held
+from heartbeat.outcome import FAILED, NEW, Word
 
 GUEST, OTHER = "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b01", "25efc0bf-1659-4c83-b4e6-4e0e6d0f0b02"
 OWED = {RECOVER: ["masakari"]}
@@ -175,6 +176,43 @@ def test_a_recovery_is_in_flight_from_its_report_until_its_incident_is_over_or_t
     assert [ledger.in_flight(at(minute)) for minute in (0, 2, 5, 6)] == [2, 1, 1, 0]
     ledger.apply([Close(mine, "answers again")], at(6), OWED)
     assert ledger.in_flight(at(0)) == 1
+
+
+def reported(ledger, verdict, now, run="i1", sent=True) -> Incident:
+    """An incident that is open, and of which Masakari has been told."""
+    it = ledger.apply([Open(GUEST, "vm", run, verdict, RECOVER, "{}")], now, OWED)[0]
+    for delivery in ledger.pending("masakari"):
+        if sent and delivery.incident.id == it.id:
+            ledger.attempt(delivery.id)
+            ledger.delivered(delivery.id, now, "ref")
+    return it
+
+
+@pytest.mark.parametrize(("first", "second"), [(UNHEALTHY, HUNG), (UNHEALTHY, QEMU_DIED), (HUNG, UNHEALTHY)])
+def test_a_guest_is_not_recovered_once_for_its_health_check_and_once_for_its_hang(ledger, first, second):
+    one, other = reported(ledger, first, at(0)), reported(ledger, second, at(1), sent=False)
+    assert ledger.recovering(other, at(0))
+    assert not ledger.recovering(one, at(0)), "the other has not been told of"
+    assert not ledger.recovering(other, at(1)), "nothing came of it in time"
+    assert not ledger.recovering(reported(ledger, second, at(1), run="i2", sent=False), at(0)), "it was started anew"
+    ledger.learned(ledger.followed()[0]._replace(word=Word(NEW)))
+    assert ledger.recovering(other, at(0))
+    ledger.learned(ledger.followed()[0]._replace(word=Word(FAILED)))
+    assert not ledger.recovering(other, at(0)), "Masakari has done with it"
+
+
+def test_a_hang_waits_for_no_report_of_a_health_check_that_may_not_have_arrived(ledger):
+    reported(ledger, UNHEALTHY, at(0), sent=False)
+    ledger.attempt(ledger.pending("masakari")[0].id)
+    assert not ledger.recovering(reported(ledger, HUNG, at(1), sent=False), at(0))
+
+
+def test_an_application_waits_for_the_recovery_of_a_hang_that_was_over_before_it(ledger):
+    hang = reported(ledger, HUNG, at(0))
+    ledger.apply([Close(hang.id, "answers again")], at(1), OWED)
+    ledger.learned(ledger.followed()[0]._replace(done=True))
+    assert ledger.recovering(reported(ledger, UNHEALTHY, at(2), sent=False), at(0)), "Masakari may act upon it yet"
+    assert not ledger.recovering(reported(ledger, HUNG, at(2), sent=False), at(0))
 
 
 def test_a_ledger_of_the_version_before_is_taken_over_with_all_it_holds(directory):
