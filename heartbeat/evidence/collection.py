@@ -75,7 +75,8 @@ class Collection:
         self.rules, self._ledger, self._hypervisor, self._console = rules, ledger, hypervisor, console
         self._done, self._wall, self._clock, self._date = done, wall, clock, date
         self._archive = Archive(state)
-        self._writing = threading.Lock()
+        # The owner loop counts what is lost: it never waits for a disk that does not come back.
+        self._writing, self._counting = threading.Lock(), threading.Lock()
         self._pool: Pool[Scene | None] = Pool("evidence", WORKERS, self._perform)
         self._pending: dict[int, float] = {}  # incident -> when it was opened
         self._lately: dict[str, list[float]] = {}  # uuid -> when it took one of its OFTEN
@@ -163,7 +164,7 @@ class Collection:
         found.manifest["taken"]["seconds"] = round(self._clock() - begun_at, 3)
         with self._writing:
             self._archive.put(scene.incident.id, found.manifest, found.files)
-            self._captured[KEPT] += 1
+        self._count(KEPT)
         if self._trouble:
             log.info("evidence can be kept again")
             self._trouble = ""
@@ -186,7 +187,10 @@ class Collection:
 
     def _lost(self, scene: Scene | None) -> None:
         if scene is not None:
-            with self._writing:
-                self._captured[LOST] += 1
+            self._count(LOST)
+
+    def _count(self, result: str) -> None:
+        with self._counting:
+            self._captured[result] += 1
 
 

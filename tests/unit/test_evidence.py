@@ -242,6 +242,27 @@ def test_a_guest_that_opens_incident_after_incident_leaves_others_their_evidence
     assert "22" in desk.names()
 
 
+def test_a_disk_that_does_not_come_back_costs_bundles_and_holds_up_nobody(desk, monkeypatch):
+    back, begun = threading.Event(), []
+
+    def put(*_):
+        begun.append(1)
+        assert back.wait(60)
+
+    monkeypatch.setattr(Archive, "put", put)
+    owner = threading.Thread(target=lambda: [
+        desk.collection.begin(failed(number=number)) for number in range(1, collection.MOST_WAITING + 11)
+    ], daemon=True)  # fmt: skip
+    desk.collection.begin(failed(number=0))
+    until(lambda: begun, "a bundle to be written")
+    owner.start()
+    owner.join(30)
+    assert not owner.is_alive()
+    assert desk.collection.volume().captured == {"kept": 0, "failed": 11}
+    back.set()
+    until(lambda: len(desk.done) == collection.MOST_WAITING, "all captures to end")
+
+
 def test_a_disk_that_is_full_costs_the_bundle_and_one_warning(desk, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(archive, "RESERVE", 1 << 62)
