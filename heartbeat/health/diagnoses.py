@@ -172,8 +172,9 @@ class Diagnoses:
                 self._record(uuid, [Close(incident.id, why)], now, why)
             return
         failing = self._failing(uuid)
-        if {it.name for it in failing} < accused:
-            return  # of an earlier life: not all of them have been run since
+        more = failing and incident and self._wanted(uuid, failing) == RECOVER != _wish(incident.action)
+        if {it.name for it in failing} < accused and not more:
+            return  # of an earlier life: not all of them have been run since, but those that were may ask for more
         action = self._action(uuid, failing, now)
         if action is None:
             self._pending[uuid] = HEALTHY_AGAIN

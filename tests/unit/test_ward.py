@@ -481,6 +481,22 @@ def test_after_our_restart_an_open_incident_waits_for_what_the_check_says():
     assert [it.why for it in ledger.closed] == ["healthy again"]
 
 
+def test_what_nothing_is_known_of_since_a_reboot_keeps_no_other_failure_back():
+    notes = APP._replace(name="notes", action=RECORD)
+    node = Ward(checks=(notes,))
+    node.says(*BAD)
+    node.run(4 * INTERVAL)
+    node.says(3, "who knows")
+    node.about(Rebooted())
+    node.run(2 * INTERVAL)
+    assert node.verdicts == [(UUID, UNHEALTHY, RECORD)]
+    node.define(notes, Check("cpus", BUILTIN, measure=VCPUS, limit=2, interval=INTERVAL, grace=0, action=RECOVER))
+    node.run(4 * INTERVAL)
+    assert (node.status("notes"), node.status("cpus")) == ("unknown", "unhealthy")
+    assert [action for _, _, action in node.verdicts] == [RECORD, RECOVER]
+    assert len(node.ledger.closed) == 1
+
+
 @pytest.mark.parametrize(("changes", "why"), [
     ({"run": NEXT_RUN}, "the guest was started again"), (None, "the guest is not on this node any more"),
 ])  # fmt: skip
