@@ -75,6 +75,10 @@ environment() {
     local wanted
     wanted=$(/usr/bin/python3 --version; cat tests/requirements.txt)
     if [ "$(cat .venv/installed 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c ''; then return 0; fi
+    if [ -L .venv ]; then   # --clear would empty what it leads to, under whoever else works with that
+        echo "$0: .venv is a link to $(readlink .venv), and not as tests/requirements.txt wants it: make it anew there" >&2
+        exit 2
+    fi
     echo "making .venv"
     /usr/bin/python3 -I -m venv --clear --system-site-packages .venv
     .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r tests/requirements.txt
