@@ -58,19 +58,22 @@ class Rounds:
         self._waiting: deque[Job] = deque()  # until there is a slot
         self._token = 0
 
-    def add(self, patient: Patient, check: Check, now: float) -> None:
-        """Run a check from now on, at its own place within its interval."""
+    def add(self, patient: Patient, check: Check, now: float, before: Course | None = None) -> None:
+        """Run a check from now on, at its own place within its interval. before: its last run, where that is still
+        worth something."""
         job = Job(patient, check, _key(patient.uuid, check.name))
+        job.course = before
         self._jobs[job.key] = job
         self._alarms.set(job.key, now + _until_place(job, now))
 
-    def drop(self, uuid: str, check: str) -> None:
-        """Run it no more. A call that is out keeps its slot until it is back."""
+    def drop(self, uuid: str, check: str) -> Course | None:
+        """Run it no more; returns its last run. A call that is out keeps its slot until it is back."""
         job = self._jobs.pop(_key(uuid, check), None)
         if job:
             self._alarms.drop(job.key)
             for tell in job.asking:
                 tell(Result(Status.UNKNOWN, "the guest, its agent or the settings changed meanwhile", 0.0), _NOTHING)
+        return job.course if job else None
 
     def hurry(self, uuid: str, check: str, now: float) -> None:
         """Run it at once, unless it is under way."""

@@ -15,7 +15,7 @@ from heartbeat.guest import Channel, Guest
 from heartbeat.guests import Guests
 from heartbeat.health import condition
 from heartbeat.health.account import Account, Known
-from heartbeat.health.course import Result
+from heartbeat.health.course import Course, Result, reconnected
 from heartbeat.health.definition import Check
 from heartbeat.health.diagnoses import REMOVED
 from heartbeat.health.patient import Job, Patient, Tell
@@ -120,38 +120,43 @@ class Ward:
             self.diagnoses.patients.pop(uuid, None)
             self.diagnoses.end(uuid, REMOVED, now)
 
-    def _enter(self, watch: Watch, checks: tuple[Check, ...], now: float) -> None:
+    def _enter(
+        self, watch: Watch, checks: tuple[Check, ...], now: float, before: Mapping[str, Course] | None = None
+    ) -> None:
         patient = self.diagnoses.patients[watch.guest.uuid] = Patient(watch.guest.uuid, watch.incarnation, checks)
         for check in checks:
-            self.rounds.add(patient, check, now)
+            self.rounds.add(patient, check, now, (before or {}).get(check.name))
         if patient.uuid in self.diagnoses.incidents:
             self.diagnoses.keep_only(patient, now)  # of an earlier life, it may be about a check that is gone
 
     def _change(self, patient: Patient, checks: tuple[Check, ...], now: float) -> None:
         """Other checks of the same guest: what is as it was goes on."""
         before, patient.checks = patient.checks, checks
+        last: dict[str, Course | None] = {}
         for check in before:
             if check not in checks:
-                self.rounds.drop(patient.uuid, check.name)
+                last[check.name] = self.rounds.drop(patient.uuid, check.name)
                 patient.conditions.pop(check.name, None)
         for check in checks:
             if check not in before:
-                self.rounds.add(patient, check, now)
+                # A process of it that still runs is not joined by another because it was changed.
+                self.rounds.add(patient, check, now, last.get(check.name))
         if before != checks:
             self.diagnoses.keep_only(patient, now)
 
     def _begin_anew(self, uuid: str, now: float) -> None:
-        """Nothing that its checks, or its agent, have said holds any more."""
+        """Nothing that its checks, or its agent, have said holds any more. What a run may not do to its agent again
+        does."""
         watch, patient = self._guests.watches.get(uuid), self.diagnoses.patients.get(uuid)
         if watch and patient:
-            self._leave(uuid)
-            self._enter(watch, patient.checks, now)
+            self._enter(watch, patient.checks, now, self._leave(uuid))
 
-    def _leave(self, uuid: str) -> None:
+    def _leave(self, uuid: str) -> dict[str, Course]:
+        """Returns the last run of each of its checks, without what that has left in the guest."""
         patient = self.diagnoses.patients.pop(uuid, None)
-        for check in patient.checks if patient else ():
-            self.rounds.drop(uuid, check.name)
+        last = {check.name: self.rounds.drop(uuid, check.name) for check in (patient.checks if patient else ())}
         self.diagnoses.forget(uuid)
+        return {name: reconnected(it) for name, it in last.items() if it}
 
     def _discharge(self, uuid: str, why: str, now: float) -> None:
         if self._known.pop(uuid, None) or uuid in self.diagnoses.incidents:

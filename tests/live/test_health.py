@@ -194,6 +194,8 @@ def test_a_flood_costs_its_guest_the_agent_until_somebody_in_it_begins_that_anew
     until(lambda: ward["flood"].channel == "disconnected", "libvirt to see the agent gone")
     ward["flood"].start_agent()
     ward.wait("healthy", "flood")
+    # its output is not asked for again
+    assert wait(ward, "flood", "flood", "healthy")["text"] == "its output is too much to be read"
 
 
 def test_the_log_stays_plain_and_says_what_changed_only(ward):

@@ -11,12 +11,14 @@ from heartbeat.configuration import load
 from heartbeat.discrepancies import Limits as NovaLimits
 from heartbeat.expectation import Answer, Server
 from heartbeat.health.definition import BUILTIN, VCPUS, Check
+from heartbeat.health.replies import Reply
 from heartbeat.hostname import Hostname
 from heartbeat.incident import HUNG, OBSERVED, QEMU_DIED, RECORD, RECOVER, SUSPENDED, UNHEALTHY
 from heartbeat.manual import ManualHold
 from heartbeat.message import Heard
 from heartbeat.observation import ChannelChanged, Paused, Rebooted, Resumed, Seen, Stopped
 from heartbeat.policy import Policy
+from heartbeat.probe import Answer as Said
 from heartbeat.reporting import Reporting
 from heartbeat.terms import Consent, wish
 from tests.harness.observations import NEXT_RUN, OTHER, RUN, TIMING, UUID, guest
@@ -449,6 +451,37 @@ def test_a_check_that_is_changed_begins_anew_and_the_others_go_on():
     node.run(5)
     assert node.ledger.closed == [], "the incident is about both"
     assert [it.check.name for it in node.owner.ward.known(UUID)] == ["other"]
+
+
+def test_a_check_that_is_changed_again_and_again_leaves_no_pile_of_processes_in_the_guest():
+    node = Ward()
+    node.machine().commands.takes = 1e9
+    for timeout in (10.0, 11.0, 12.0):
+        node.define(APP._replace(timeout=timeout))
+        node.run(2 * INTERVAL)
+    assert len(node.machine().commands.running) == 1
+    assert "still running" in node.text()
+
+
+@pytest.mark.parametrize("again", [ChannelChanged(True), Rebooted()])
+def test_an_agent_that_a_flood_of_output_broke_is_not_broken_anew_when_it_is_back(again):
+    node = Ward()
+    asked, agent = [], node.machine().commands
+    reply = agent.reply
+
+    def flooded(execute, arguments, now):
+        if execute == "guest-exec":
+            asked.append(arguments["capture-output"])
+        lost = execute == "guest-exec-status" and asked[-1]
+        return Reply(Said.GARBLED, None, "internal error: broken") if lost else reply(execute, arguments, now)
+
+    agent.reply = flooded
+    node.run(ROUND)
+    node.about(again)
+    node.run(3 * INTERVAL)
+    assert asked[:1] == [True]
+    assert len(asked) > 2
+    assert not any(asked[1:])
 
 
 def test_one_incident_is_about_all_checks_that_have_failed_and_names_them():
