@@ -187,9 +187,13 @@ def test_installed_run_and_purged_it_leaves_nothing(bare, deb):
     before, people = system.files(), accounts(system)
     system.run("dpkg", "--install", *system.put(deb))
     system.run(AGENT, "start", OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
-    system.run("pgrep", "--euid", "masakari-qga", "--full", "/usr/lib/masakari-qga/heartbeat")
+    for process in ("heartbeat ", "heartbeat/evidence/reader.py "):
+        system.run("pgrep", "--euid", "masakari-qga", "--full", f"/usr/lib/masakari-qga/{process}")
     assert (system.path / "var/lib/masakari-qga/ledger.sqlite").exists()
     system.run(AGENT, "stop", OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
+    # Whoever has ended stays a zombie here: there is no init that would reap it.
+    alive = system.run("pgrep", "--euid", "masakari-qga", "--runstates", "D,R,S,T", "-a", check=False)
+    assert (alive.returncode, alive.stdout) == (1, "")
     evidence = system.path / "var/lib/masakari-qga/evidence/7"
     evidence.mkdir(0o700, parents=True)
     (evidence / "console.log").touch()
