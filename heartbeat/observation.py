@@ -128,6 +128,10 @@ class Reviewed(NamedTuple):
     """What was judged is about to be reported, so what it rests on has to be of now."""
 
 
+class Unheeded(NamedTuple):
+    """A command of a health check was not answered."""
+
+
 class ClockSet(NamedTuple):
     """The host's wall clock was set: an age of a balloon's stamp may be wrong by that."""
 
@@ -152,6 +156,6 @@ class Warn(NamedTuple):
 
 Observation = Union[
     Seen, Asked, Answered, Sampled, Paused, Resumed, Rebooted, Panicked, Happened, ChannelChanged, Stopped, Vanished,
-    Recorded, Reviewed, Gap, ClockSet, Tick, Tasked, Unrecovered,
+    Recorded, Reviewed, Gap, ClockSet, Unheeded, Tick, Tasked, Unrecovered,
 ]
 Effect = Union[Arm, Forget, Open, Close, Ask, Look, Warn]

@@ -26,7 +26,7 @@ from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, Incident
 from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Replied, Unheard
-from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation
+from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation, Unheeded
 from heartbeat.patience import answer_limit
 from heartbeat.policy import Policy
 from heartbeat.pressure import Pressure
@@ -349,6 +349,7 @@ class Owner:
     def _ask_again(self, uuid: str) -> None:
         """A guest has left another call than a question unanswered: if it hangs, that is to be known soon."""
         if uuid in self.schedule and uuid in self.guests.watches:
+            self.guests.observe(uuid, Unheeded(), self._clock(), self.fitness, self.timing)
             self._ask_soon(uuid)
 
     def _ask_soon(self, uuid: str) -> None:

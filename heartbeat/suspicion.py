@@ -7,7 +7,7 @@ from heartbeat.conclusion import Step, opened
 from heartbeat.guest import Channel
 from heartbeat.holds import BUSY, DUMP, JOB
 from heartbeat.incident import AGENT_DOWN, AGENT_SILENT, HUNG, IO_ERROR, NEVER_ANSWERED, QEMU_STUCK, Arm, Close
-from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Reviewed, Sampled, Tick, Warn
+from heartbeat.observation import Answered, Ask, Asked, Effect, Look, Reviewed, Sampled, Tick, Unheeded, Warn
 from heartbeat.patience import learn
 from heartbeat.probe import LIFE, Answer
 from heartbeat.watch import (
@@ -53,6 +53,11 @@ def answered(watch: Watch, it: Answered, now: float, fitness: Fitness, timing: T
         return unreachable(watch, it.answer.value, now), []
     # Another client's call, a refusal, a failure of the link: no word about the guest, so its silence starts anew.
     return calm(watch, rest(watch), it.answer.value), []
+
+
+def unheeded(watch: Watch, _: Unheeded, now: float, fitness: Fitness, timing: Timing) -> Step:
+    """One of the two interrupts that even an agent which reads nothing leaves to its guest (see `assess`) is spent."""
+    return watch._replace(steady=None), []
 
 
 def sampled(watch: Watch, it: Sampled, now: float, fitness: Fitness, timing: Timing) -> Step:

@@ -39,6 +39,7 @@ from heartbeat.observation import (
     Stopped,
     Tasked,
     Tick,
+    Unheeded,
     Unrecovered,
     Vanished,
 )
@@ -150,6 +151,7 @@ _STEPS: dict[type, Callable[[Watch, Any, float, Fitness, Timing], Step]] = {
     Recorded: lifecycle.recorded,
     Gap: lifecycle.gapped,
     ClockSet: lifecycle.clock_set,
+    Unheeded: suspicion.unheeded,
     Asked: suspicion.asked,
     Answered: suspicion.answered,
     Sampled: suspicion.sampled,

@@ -26,6 +26,7 @@ from heartbeat.observation import (
     Seen,
     Stopped,
     Tick,
+    Unheeded,
     Vanished,
 )
 from heartbeat.probe import Answer
@@ -59,7 +60,7 @@ facts = some.one_of(
     sights, sights, some.sampled_from(ends), some.builds(Happened, some.sampled_from([it.name for it in EVENTS])),
     some.builds(Panicked, some.booleans()),
     some.sampled_from([*PAUSES, Resumed(), Resumed(), Rebooted(), ChannelChanged(True), ChannelChanged(False),
-                       Vanished(), Gap("late", False), Gap("gone", True), ClockSet(), Reviewed()]),
+                       Vanished(), Gap("late", False), Gap("gone", True), ClockSet(), Unheeded(), Reviewed()]),
 )  # fmt: skip
 fitnesses = some.builds(
     Fitness, some.sampled_from([True, True, True, False]), some.just("a word"), some.sampled_from(["", "", "by hand"]),

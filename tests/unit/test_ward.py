@@ -184,6 +184,19 @@ def test_a_call_that_is_not_answered_brings_the_question_forward():
     assert node.machine().asked[-1] == pytest.approx(due + 5, abs=1), "as soon as libvirt gave the call up"
 
 
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_call_that_is_not_answered_is_the_first_of_two_interrupts_that_prove_an_idle_guest_alive(checked):
+    node = Ward(Machine(balloon=0, alive=(0, 0, 0)))
+    node.run((0.5 - node.now) % INTERVAL)
+    when = node.runs()[-1] + INTERVAL if checked else node.machine().asked[-1] + TIMING.interval
+    node.run(when - 0.5 - node.now)
+    node.machine().agent = node.now
+    node.run(60)
+    evidence = json.loads(node.ledger.opened[0].evidence)
+    assert (evidence["kernel"], evidence["cpu"]) == ("absent", "still")
+    assert (evidence["window"] >= TIMING.silence) is checked, "the interrupt may have been before the first sample"
+
+
 def test_never_two_calls_are_in_one_guest():
     """One at a time, questions included: what arrived before the one before it was answered would be on the list."""
     checks = tuple(APP._replace(name=f"app{number}", interval=5, timeout=5) for number in range(3))
