@@ -126,6 +126,17 @@ def test_a_mistake_is_named_with_file_line_option_and_remedy(refused, write, tex
         assert refused(text).startswith(message)
 
 
+@pytest.mark.parametrize("text", ["/var/log/console.log", "{uuid}.log", "/var/lib/{uuid}/../shadow", "/{uuid}/.."])
+def test_a_console_that_would_be_the_same_for_every_guest_or_lie_elsewhere_is_refused(refused, text):
+    said = refused(f"[evidence]\nconsole = {text}\n")
+    assert "give an absolute path with {uuid} in it" in said
+
+
+@pytest.mark.parametrize("text", ["", "/var/lib/nova/instances/{uuid}/console.log", "/var/log/guest-{uuid}"])
+def test_a_console_may_be_anywhere_or_nowhere(write, text):
+    assert write(f"[evidence]\nconsole = {text}\n").text("evidence.console") == text
+
+
 def test_a_wrong_password_line_does_not_print_the_password(refused):
     assert "se" + "cret" not in refused(b"[masakari]\npassword = secret\x01\n")
 
