@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from heartbeat.database import Database
+from heartbeat.incident import UNHEALTHY
 from heartbeat.outcome import Followed, Word
 from heartbeat.records import FAILED, MAY_HAVE_ARRIVED, bounded
 
@@ -14,9 +15,10 @@ BACKEND = "masakari"  # the only one that can be asked how far it has come
 # More than the guests of one node that fail in a day.
 LIMIT = 1000
 _COLUMNS = ("told", "answered", "status", "deed", "said", "changed", "outcome", "why", "decided", "human", "done")
+# A guest that is unhealthy answers: no word on how the recovery of one that did not has ended.
 _QUERY = f"""SELECT incident.id, uuid, verdict, incarnation, closed_at IS NOT NULL,
     EXISTS (SELECT 1 FROM incident AS other WHERE other.uuid = incident.uuid AND other.id > incident.id
-            AND other.closed_at IS NULL),
+            AND other.closed_at IS NULL AND (other.verdict != '{UNHEALTHY}' OR incident.verdict = other.verdict)),
     coalesce((SELECT incarnation FROM armed WHERE armed.uuid = incident.uuid), ''),
     coalesce(delivery.generated_time, ''), coalesce(delivery.reference, ''),
     {', '.join(f'outcome.{name}' for name in _COLUMNS)}

@@ -15,7 +15,7 @@ import pytest
 from heartbeat.backends import Later, Sought
 from heartbeat.backends.masakari import Masakari
 from heartbeat.follower import IDLE, Follower
-from heartbeat.incident import HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED, Arm, Close, Forget, Open
+from heartbeat.incident import HUNG, OBSERVED, RECORD, RECOVER, SUSPENDED, UNHEALTHY, Arm, Close, Forget, Open
 from heartbeat.ledger import Ledger, Recipient
 from heartbeat.outcome import ANSWERED, CONFIRMED, IGNORED, LEFT_IT, LOST, NOT_RECOVERED, RECOVERED, SKIPPED, Word
 from heartbeat.sender import Sender
@@ -216,6 +216,14 @@ def test_one_that_answers_by_itself_was_not_recovered_by_anybody(node):
     number = node.fails()
     node.apply(Close(number, "the agent answers again"))
     node.run(1)
+    assert node.fruit(number).outcome == ANSWERED
+
+
+def test_one_that_answers_by_itself_and_is_unhealthy_then_has_answered_all_the_same(node):
+    node.apply(Arm(GUEST, "boot-1"))
+    number = node.fails()
+    node.apply(Close(number, "the agent answers again"), Open(GUEST, "vm", "boot-1", UNHEALTHY, RECORD, "{}"))
+    node.run(10)
     assert node.fruit(number).outcome == ANSWERED
 
 
