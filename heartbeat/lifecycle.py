@@ -156,7 +156,7 @@ def happened(watch: Watch, it: Happened, now: float, fitness: Fitness, timing: T
 
 
 def stopped(watch: Watch, it: Stopped, now: float, fitness: Fitness, timing: Timing) -> Step:
-    if it.died and watch.state in (STOPPED, QEMU_DIED, PANICKED):
+    if it.died and not watch.running and watch.state in (STOPPED, QEMU_DIED, PANICKED):
         return watch, []  # known already, from another event or from the list
     # The list has the event's own word.
     verdict, action = timing.events.get(it.event or f"lifecycle.stopped.{it.why}", ("", ""))

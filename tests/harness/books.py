@@ -134,7 +134,8 @@ class Judged(Story):
         if isinstance(observation, Asked):
             self.out.append((now, self.stretch))
         elif isinstance(observation, Answered) and (observation.asked, self.stretch) in self.out:
-            self.busy = observation.answer is Answer.BUSY
+            if self.watch.asked == observation.asked:  # else it is an older question's, with a newer one out since
+                self.busy = observation.answer is Answer.BUSY
             if observation.answer is Answer.SILENT:
                 self.first_silent = self.first_silent if self.silents else observation.asked
                 self.silents += 1
