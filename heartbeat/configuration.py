@@ -3,7 +3,6 @@ the resource's parameters, in this order, the last one winning; and where each v
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -210,6 +209,8 @@ def _option(path: str, entry: ini.Entry) -> settings.Option:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
+    import difflib  # which a helper whose settings are right never needs
+
     known = list(known)
     # Of many names one is always the nearest; a few can be given all.
     near = difflib.get_close_matches(word[:64].lower(), known, 1, 0.5 if len(known) <= FEW else 0.0)

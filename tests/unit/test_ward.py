@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from heartbeat.condition import Limits
 from heartbeat.configuration import load
 from heartbeat.discrepancies import Limits as NovaLimits
 from heartbeat.expectation import Answer, Server
@@ -182,6 +183,21 @@ def test_a_call_that_is_not_answered_brings_the_question_forward():
     node.machine().agent = node.now
     node.run(8)
     assert node.machine().asked[-1] == pytest.approx(due + 5, abs=1), "as soon as libvirt gave the call up"
+
+
+def test_guests_that_have_been_silent_for_days_however_many_do_not_end_the_checks_of_the_others():
+    machines = [Machine(f"25efc0bf-1659-4c83-b4e6-{number:012x}", disk=5.0) for number in range(60)]
+    node = Ward(*machines, limits=Limits(hold=False))
+    for machine in machines[:50]:
+        machine.agent = node.now
+    node.run(300)
+    since = node.now
+    node.run(5 * INTERVAL)
+    runs = [sum(at >= since for at in node.runs(machine.uuid)) for machine in machines[50:]]
+    assert min(runs) >= 4
+    asked = [sum(at >= since for at in machine.asked) for machine in machines]
+    assert min(asked[50:]) >= 5 * INTERVAL / TIMING.interval - 1, "nor do they keep questions waiting"
+    assert min(asked[:50]) >= 3, "nor are the silent ones forgotten for that"
 
 
 @pytest.mark.parametrize("checked", [True, False])
