@@ -34,6 +34,7 @@ class Schedule:
         self._asked: dict[str, str] = {}  # question out -> what follows when it returns: usual, soon or leave
         self._called: dict[str, float] = {}  # call out -> when the guest is to be asked; NEVER: it is not
         self._paces: dict[str, float] = {}  # of guests whose interval is not the usual one
+        self.starved = False  # calls have waited for too long: one at a time goes before guests that were silent
 
     def __contains__(self, uuid: str) -> bool:
         waits = uuid in self._queue(uuid) or self._called.get(uuid, NEVER) != NEVER
@@ -111,6 +112,8 @@ class Schedule:
     def roomy(self, now: float) -> bool:
         """Whether there is a slot for a call: one that no question wants now, and none of those that are kept for
         guests that may answer."""
+        if self.starved and not self._called:
+            return not self.full and self._out_again() < self._again and self._waiting.next_at() > now
         return not self.full and self._room_again() and self.next_at() > now
 
     def call(self, uuid: str, now: float) -> bool:
@@ -168,8 +171,10 @@ class Schedule:
             self._silent ^= {uuid}
 
     def _room_again(self) -> bool:
-        again = sum(uuid in self._silent for uuid in self._asked) if self._silent else 0
-        return again + len(self._called) < self._again
+        return self._out_again() + max(len(self._called), self.starved) < self._again
+
+    def _out_again(self) -> int:
+        return sum(uuid in self._silent for uuid in self._asked) if self._silent else 0
 
     def _until_place(self, uuid: str, now: float) -> float:
         """Seconds until the guest's own place in the interval, the same tick in every round."""

@@ -25,6 +25,9 @@ from heartbeat.schedule import TICK, Schedule
 
 # Seconds until a guest that may not be checked is looked at again: with no run under way, at most, and with one.
 HELD, ASIDE = 30.0, 1.0
+# Seconds that a run gives way to questions to guests that were silent before; there may be enough of those to take
+# every slot that calls may have, for days.
+PATIENCE = 10.0
 SYNC_LIMIT = 5  # seconds, of a question by hand
 
 
@@ -117,6 +120,8 @@ class Rounds:
             job = self._waiting.popleft()
             if self._jobs.get(job.key) is job:
                 self._serve(job, now)
+        longest = self._waiting[0].waiting if self._waiting else None
+        self._schedule.starved = longest is not None and now - longest >= PATIENCE
         # A bounded number: a guest that is put aside is due again at once where intervals are short.
         for _ in range(len(self._jobs)):
             key = self._alarms.take(now)
