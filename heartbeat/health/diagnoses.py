@@ -146,6 +146,12 @@ class Diagnoses:
             for check in self.recovering(uuid)
         )
 
+    def stale(self, uuid: str) -> list[Check]:
+        """The checks to be run at once, so that it is known whether the guest is to be recovered now. Not one whose
+        last run said nothing: that may last for days, and the next run comes in its interval."""
+        known = self.patients[uuid].conditions
+        return [check for check in self.recovering(uuid) if condition.stands(known[check.name], check)]
+
     def recovering(self, uuid: str) -> list[Check]:
         """The checks because of which the guest is to be recovered."""
         return [check for check in self._failing(uuid) if check.action == RECOVER]

@@ -226,7 +226,7 @@ class Ward:
         if self.hindrance(uuid):
             return "not-now"
         if not self.diagnoses.fresh(uuid, now):
-            for check in self.diagnoses.recovering(uuid):
+            for check in self.diagnoses.stale(uuid):
                 self.rounds.hurry(uuid, check.name, now)
             return "not-now"
         return word

@@ -630,6 +630,21 @@ def test_an_application_of_which_nothing_is_known_just_now_is_not_recovered():
         node.run(2)
 
 
+def test_an_application_of_which_nothing_is_known_for_days_is_not_looked_at_more_often_for_that():
+    node, number = unhealthy()
+    node.says(3, "who knows")
+    runs = len(node.runs())
+    for _ in range(300):
+        assert node.confirmed(number) in ("stands", "not-now")
+        node.run(2)
+    assert len(node.runs()) - runs <= 600 / INTERVAL + 2
+    node.says(*BAD)
+    node.run(ROUND)
+    node.confirmed(number)
+    node.run(2)
+    assert node.confirmed(number) == "stands"
+
+
 @pytest.mark.parametrize("hold", HOLDS)
 def test_whatever_is_against_a_check_is_against_the_recovery(hold):
     node, number = unhealthy()
