@@ -46,7 +46,7 @@ def test_a_reload_says_which_health_checks_it_changed_and_takes_them_at_once(tmp
     path.write_text("[check web]\nkind = exec\ncommand = /bin/old\n")
     helper = object.__new__(Helper)
     helper._config, helper._node = configuration.load(str(path)), "compute1"
-    helper._owner, helper._reporting, helper._nova = Mock(), Mock(), Mock()
+    helper._owner, helper._reporting, helper._nova, helper._evidence, helper._metrics = (Mock() for _ in range(5))
     helper._owner.call = lambda function: function()
     path.write_text("[check web]\nkind = exec\ncommand = /bin/new\n[check queue]\nkind = file\npath = /run/queue\n")
     sent = configuration.packed(configuration.load(str(path)))
