@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from heartbeat.budget import flights_since
 from heartbeat.incident import RECOVER, UNHEALTHY
 from heartbeat.ledger import Ledger
-from heartbeat.observation import Reviewed, Unrecovered
+from heartbeat.observation import Unrecovered
 from heartbeat.watch import stale, stands
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Confirmation:
         else:
             word = stands(watch, incident, fitness) if watch else differences.stands(found, now, fitness)
         if acts and word == "stands" and watch and stale(watch, now):
-            guests.observe(found.uuid, Reviewed(), now, owner.fitness, owner.timing)
+            owner.review(found.uuid)
             return "not-now"
         recovery = acts and word == "stands" and found.action == RECOVER
         if recovery and owner.evidence and owner.evidence.awaited(incident, now):

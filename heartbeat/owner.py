@@ -26,7 +26,7 @@ from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, Incident
 from heartbeat.intentions import Intentions
 from heartbeat.ledger import Ledger
 from heartbeat.message import About, Heard, Inventory, LinkDown, Message, Replied, Unheard
-from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation, Unheeded
+from heartbeat.observation import Answered, Asked, ClockSet, Gap, Observation, Reviewed, Unheeded
 from heartbeat.patience import answer_limit
 from heartbeat.policy import Policy
 from heartbeat.pressure import Pressure
@@ -118,7 +118,7 @@ class Owner:
         self.ward = Ward(
             self.guests, self.schedule, self.hypervisor.command, self.fitness_of, self._timing, self._ask_again, wall
         )
-        self.ward.checks = self.intentions.checks
+        self.ward.checks, self.ward.review = self.intentions.checks, self.review
         self.ward.diagnoses.breaker.limits = lambda: self.condition.limits
 
     @property
@@ -345,6 +345,10 @@ class Owner:
 
     def _timing(self, uuid: str) -> Timing:
         return self.guests.timing(uuid, self.timing)
+
+    def review(self, uuid: str) -> None:
+        """Look at a guest, since a recovery rests on how it is now."""
+        self.guests.observe(uuid, Reviewed(), self._clock(), self.fitness, self.timing)
 
     def _ask_again(self, uuid: str) -> None:
         """A guest has left another call than a question unanswered: if it hangs, that is to be known soon."""

@@ -110,7 +110,8 @@ def ticked(watch: Watch, _: Tick, now: float, fitness: Fitness, timing: Timing) 
 
 
 def reviewed(watch: Watch, _: Reviewed, now: float, fitness: Fitness, timing: Timing) -> Step:
-    if watch.looking or not stale(watch, now):
+    # One that is well is looked at for a health check's sake: is libvirt at work on it?
+    if watch.looking or not (stale(watch, now) or watch.state == HEALTHY):
         return watch, []
     return watch._replace(looking=True), [Look()]
 

@@ -8,6 +8,7 @@ from heartbeat.health.condition import Condition
 from heartbeat.health.course import Course, Result
 from heartbeat.health.definition import Check
 from heartbeat.health.replies import Call, Capabilities, Reply
+from heartbeat.witness import Sample
 
 Tell = Callable[[Result, Reply], None]
 
@@ -16,14 +17,16 @@ class Patient:
     """A guest that has checks, since it was started, reset, or its agent connected anew.
 
     capabilities: of its agent, None if they are not known. conditions: by the name of a check that has been run.
+    looked: the last sample of it, None before one is taken.
     """
 
-    __slots__ = ("capabilities", "checks", "conditions", "incarnation", "uuid")
+    __slots__ = ("capabilities", "checks", "conditions", "incarnation", "looked", "uuid")
 
     def __init__(self, uuid: str, incarnation: str, checks: tuple[Check, ...]) -> None:
         self.uuid, self.incarnation, self.checks = uuid, incarnation, checks
         self.capabilities: Capabilities | None = None
         self.conditions: dict[str, Condition] = {}
+        self.looked: Sample | None = None
 
 
 class Job:

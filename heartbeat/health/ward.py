@@ -17,11 +17,11 @@ from heartbeat.health import condition
 from heartbeat.health.account import Account, Known
 from heartbeat.health.course import Course, Result, reconnected
 from heartbeat.health.definition import Check
-from heartbeat.health.diagnoses import REMOVED
+from heartbeat.health.diagnoses import FRESH, REMOVED
 from heartbeat.health.patient import Job, Patient, Tell
 from heartbeat.health.rounds import Command, Rounds
 from heartbeat.incident import RECOVER, Incident
-from heartbeat.observation import ChannelChanged, Observation, Rebooted, Seen, Stopped, Vanished
+from heartbeat.observation import ChannelChanged, Observation, Rebooted, Sampled, Seen, Stopped, Vanished
 from heartbeat.schedule import Schedule
 from heartbeat.watch import HEALTHY, Fitness, Timing, Watch
 
@@ -35,7 +35,7 @@ class Ward:
     fitness is this node's. ask: called with a guest that left a call unanswered, which is asked at once. wall: UTC in
     ISO 8601.
 
-    checks: which ones a guest has; replaced when that may have changed, see `govern`.
+    checks: which ones a guest has; replaced when that may have changed, see `govern`. review: has a guest looked at.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Ward:
         self.rounds = Rounds(schedule, command, self.hindrance, lambda uuid: timing(uuid).timeout, ask, self._ended)
         self.defined: Mapping[str, Check] = {}
         self.checks: Callable[[str], Sequence[Check]] = lambda _: ()
+        self.review: Callable[[str], None] = lambda _: None
         self._known: dict[str, Guest] = {}  # of guests that are here, as they were when their checks were looked up
 
     @property
@@ -93,6 +94,10 @@ class Ward:
             self._admit(uuid, now)
         elif isinstance(observation, (Rebooted, ChannelChanged)):
             self._begin_anew(uuid, now)
+        elif isinstance(observation, Sampled):
+            patient = self.diagnoses.patients.get(uuid)
+            if patient:
+                patient.looked = observation.sample
         elif isinstance(observation, Stopped):
             self._discharge(uuid, f"the guest was stopped: {observation.why}", now)
         elif isinstance(observation, Vanished):
@@ -218,18 +223,22 @@ class Ward:
         return Account(self.known(uuid), self.hindrance(uuid), self.diagnoses.breaker.trouble, incident)
 
     def stands(self, incident: Incident, now: float, fitness: Fitness, acts: bool) -> str:
-        """Whether an incident of ours is to be reported now; see Diagnoses. What a recovery would rest on is run anew
-        if that was too long ago."""
+        """Whether an incident of ours is to be reported now; see Diagnoses. What a recovery would rest on is run anew,
+        and the guest is looked at, if that was too long ago."""
         word, uuid = self.diagnoses.stands(incident, now, fitness, acts), incident.uuid
         if not acts or word != "stands" or incident.action != RECOVER:
             return word
         if self.hindrance(uuid):
             return "not-now"
-        if not self.diagnoses.fresh(uuid, now):
-            for check in self.diagnoses.stale(uuid):
-                self.rounds.hurry(uuid, check.name, now)
+        fresh, stale = self.diagnoses.fresh(uuid, now), self.diagnoses.stale(uuid)
+        for check in () if fresh else stale:
+            self.rounds.hurry(uuid, check.name, now)
+        looked = self.diagnoses.patients[uuid].looked
+        if stale and (looked is None or now - looked.at > FRESH):
+            self.review(uuid)
             return "not-now"
-        return word
+        # A migration or a backup slows a guest down, and libvirt tells of neither before it ends.
+        return word if fresh and looked and looked.monitor and not looked.job else "not-now"
 
     def by_hand(self, uuid: str, name: str, tell: Tell, now: float) -> str:
         """Run a check, or with "" ask a question, and tell what came of it. Returns why not, or ""."""

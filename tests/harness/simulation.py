@@ -50,6 +50,7 @@ class Machine:
     process: str = "S"
     blind: Sequence[tuple[float, float]] = ()  # while another client has QEMU's monitor
     disk: float = 0.0  # requests a second, until the kernel dies
+    job: str = ""  # what libvirt is doing with it
     asked: list[float] = field(default_factory=list)
     commands: PaperAgent = field(default_factory=PaperAgent)  # what its agent does beside answering
 
@@ -67,7 +68,7 @@ class Machine:
         return Sample(
             now, EPOCH + now, monitor, int(EPOCH + report) if self.balloon and monitor else 0,
             int(self.disk * lived) if monitor else 0, 0, {7: Slices(int(ran * 1e9), int(waited * 1e9), int(got))},
-            self.process,
+            self.process, job=self.job,
         )
 
 

@@ -645,6 +645,38 @@ def test_an_application_of_which_nothing_is_known_for_days_is_not_looked_at_more
     assert node.confirmed(number) == "stands"
 
 
+def test_an_application_that_a_migration_or_a_backup_slows_down_is_not_power_cycled_for_it():
+    node, number = unhealthy()
+    node.machine().job = "migration"
+    for _ in range(30):
+        assert node.confirmed(number) == "not-now"
+        node.run(2)
+    assert node.confirmed(number, acts=False) == "stands", "who informs is told"
+    node.machine().job = ""
+    said = []
+    for _ in range(15):
+        said.append(node.confirmed(number))
+        node.run(1)
+    assert "stands" in said
+
+
+def test_whether_libvirt_is_at_work_on_a_guest_cannot_be_told_while_another_client_has_its_monitor():
+    node, number = unhealthy()
+    node.machine().blind = [(0, node.now + 30)]
+    for _ in range(14):
+        assert node.confirmed(number) == "not-now"
+        node.run(2)
+
+
+def test_a_guest_that_hangs_right_after_it_was_looked_at_for_a_check_is_found_as_soon_as_any():
+    node, number = unhealthy()
+    node.confirmed(number)
+    node.run(0.5)
+    node.machine().kernel = node.now
+    node.run(TIMING.interval + TIMING.silence + 2 * TIMING.timeout)
+    assert [verdict for _, verdict, _ in node.verdicts] == [UNHEALTHY, HUNG]
+
+
 @pytest.mark.parametrize("hold", HOLDS)
 def test_whatever_is_against_a_check_is_against_the_recovery(hold):
     node, number = unhealthy()
