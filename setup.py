@@ -22,7 +22,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.9",
     packages=find_packages(str(HERE), include=["qga_ra", "qga_ra.*", "heartbeat", "heartbeat.*"]),
-    install_requires=["libvirt-python", "lxml", "requests", "keystoneauth1"],
+    install_requires=["libvirt-python", "requests", "keystoneauth1"],
     extras_require={
         "metrics": ["prometheus_client"],
         "test": ["pytest", "pytest-subprocess", "hypothesis", "ruff", "mypy", "vermin"],

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from lxml import etree
-
+from heartbeat import document
+from heartbeat.document import BadDocument
 from heartbeat.settings import plain
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,10 @@ def holding(xml: bytes, node: str) -> str:
 
     node: this node's name in the cluster; "" if it is not known, and then only what holds for all nodes is found.
     """
-    if len(xml) > LIMIT:
-        raise NoAnswer(f"crm_mon says more than {LIMIT >> 20} MiB")
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
-        root = etree.fromstring(xml, parser)
-    except etree.XMLSyntaxError:
-        raise NoAnswer("crm_mon's XML is malformed") from None
+        root = document.read(xml, LIMIT)
+    except BadDocument as error:
+        raise NoAnswer(f"crm_mon's XML {error}") from None
     options = root.find("summary/cluster_options")
     if options is None:
         raise NoAnswer("crm_mon's XML has no cluster_options")

@@ -7,9 +7,8 @@ from enum import Enum
 from typing import NamedTuple
 from uuid import UUID
 
-from lxml import etree
-
-from heartbeat import instance
+from heartbeat import document, instance
+from heartbeat.document import BadDocument, Element
 from heartbeat.terms import NO_INSTANCE, Instance
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
@@ -53,16 +52,7 @@ class Guest(NamedTuple):
 
 def read(xml: str) -> Guest:
     """The guest described by a live domain XML. Raises BadDomain."""
-    if len(xml) > XML_LIMIT:
-        raise BadDomain(f"domain XML of {len(xml)} characters, more than {XML_LIMIT}")
-    # A parser for each document: one that is shared would be shared between threads.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        root = etree.fromstring(xml.encode(), parser)
-    except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
-        raise BadDomain(f"domain XML is malformed: {type(error).__name__}") from None
-    if root.getroottree().docinfo.doctype:
-        raise BadDomain("domain XML has a DOCTYPE")
+    root = parsed(xml)
     try:
         uuid = str(UUID(root.findtext("uuid", "").strip()))
         vcpus = int(root.findtext("vcpu", "1"))
@@ -74,7 +64,15 @@ def read(xml: str) -> Guest:
     return Guest(uuid, name, _channel(root), max(period, 0), vcpus, on_crash, instance.read(root))
 
 
-def _channel(root: etree._Element) -> Channel:
+def parsed(xml: str) -> Element:
+    """Raises BadDomain."""
+    try:
+        return document.read(xml, XML_LIMIT)
+    except BadDocument as error:
+        raise BadDomain(f"domain XML {error}") from None
+
+
+def _channel(root: Element) -> Channel:
     """The state of the agent's channel. libvirt uses the first of that name, so we do; never by path or position."""
     for target in root.iterfind("devices/channel[@type='unix']/target[@type='virtio']"):
         if target.get("name") == AGENT_CHANNEL:
@@ -83,6 +81,6 @@ def _channel(root: etree._Element) -> Channel:
     return Channel.ABSENT
 
 
-def _attribute(root: etree._Element, path: str, name: str) -> str | None:
+def _attribute(root: Element, path: str, name: str) -> str | None:
     element = root.find(path)
     return None if element is None else element.get(name)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from heartbeat.terms import KEY_LIMIT, NO_INSTANCE, Instance, wish
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element
+    from heartbeat.document import Element
 
 NAMESPACE = "http://openstack.org/xmlns/libvirt/nova/"  # and a version
 # Quotas keep real ones far below; what stands behind these is not read.
 MOST_ENTRIES, NAME_LIMIT = 1024, 255
 
 
-def read(domain: _Element) -> Instance:
+def read(domain: Element) -> Instance:
     """What the metadata of a domain say; NO_INSTANCE where it is not Nova's."""
     found = next(
         (it for it in _children(domain.find("metadata")) if _local(it) == "instance" and NAMESPACE in _tag(it)), None
@@ -38,24 +38,24 @@ def read(domain: _Element) -> Instance:
     )
 
 
-def _pairs(parent: _Element | None, name: str) -> Iterator[tuple[str, str]]:
+def _pairs(parent: Element | None, name: str) -> Iterator[tuple[str, str]]:
     for element in islice(_children(parent), MOST_ENTRIES):
         key = element.get("name") or ""
         if _local(element) == name and len(key) <= KEY_LIMIT:
             yield key, element.text or ""
 
 
-def _child(parent: _Element | None, name: str) -> _Element | None:
+def _child(parent: Element | None, name: str) -> Element | None:
     return next((it for it in islice(_children(parent), MOST_ENTRIES) if _local(it) == name), None)
 
 
-def _children(parent: _Element | None) -> Iterator[_Element]:
-    return iter(()) if parent is None else parent.iterchildren("*")  # neither comments nor instructions
+def _children(parent: Element | None) -> Iterator[Element]:
+    return iter(()) if parent is None else iter(parent)
 
 
-def _local(element: _Element) -> str:
+def _local(element: Element) -> str:
     return _tag(element).rpartition("}")[2]
 
 
-def _tag(element: _Element) -> str:
+def _tag(element: Element) -> str:
     return str(element.tag)

@@ -13,7 +13,7 @@ from heartbeat import belongings, eventlog, privileges, trial
 from heartbeat.configuration import Configuration
 from heartbeat.inspection.finding import FAILED, NOTE, OK, WARNING, Finding
 
-MODULES = ("libvirt", "libvirt_qemu", "lxml.etree", "requests", "keystoneauth1")
+MODULES = ("libvirt", "libvirt_qemu", "requests", "keystoneauth1")
 USER_LIMIT = 10.0  # seconds; libvirt is opened as that user, which is given up after 5 s
 ROOM = 64 << 20  # bytes free below which a ledger has no future
 IN_MEMORY = ("tmpfs", "ramfs")

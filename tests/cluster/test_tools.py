@@ -106,7 +106,7 @@ def test_a_start_without_a_module_that_we_need_says_which_one(node, tmp_path):
     line = f"mount --bind {tmp_path} {PACKAGES} && exec {AGENT} start"
     ran = node.run("unshare", "--mount", "sh", "-c", line, OCF_ROOT="/usr/lib/ocf", OCF_RESOURCE_INSTANCE="qga")
     assert ran.returncode == 5, ran.stderr
-    why = "ocf-exit-reason:python module (libvirt|lxml) cannot be loaded; install the package that has it"
+    why = "ocf-exit-reason:python module (libvirt|requests) cannot be loaded; install the package that has it"
     assert re.fullmatch(why, ran.stderr.strip())
     assert node.helpers() == []
 
