@@ -63,7 +63,7 @@ class Field(NamedTuple):
 
 class Usage(NamedTuple):
     """Of processes since they began. cpu: s; switches: how often their threads went to sleep or were put aside;
-    resident: MiB."""
+    resident: MiB; of children only what they share with nobody, or the same pages would count twice."""
 
     at: float
     cpu: float
@@ -79,7 +79,7 @@ def usage(pid: int) -> Usage:
         with contextlib.suppress(OSError):      # a child may end while we look
             # The CPU clock of another process, see clock_getcpuclockid(3): /proc would round to 10 ms.
             cpu += time.clock_gettime(~number << 3 | 2)
-            resident += memory(number)[0]
+            resident += memory(number)[0 if number == pid else 1]
             switches += [sum(_numbers(path / "status", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"))
                          for path in Path(f"/proc/{number}/task").iterdir()]
     ended = sum(map(int, _stat(pid)[13:15])) / 100       # cutime, cstime
