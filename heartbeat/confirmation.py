@@ -39,7 +39,7 @@ class Confirmation:
         fitness = owner.fitness_of(found.uuid)
         fitness = fitness if acts else fitness._replace(held="")
         if found.verdict == UNHEALTHY:
-            word = owner.ward.stands(found, now, fitness, acts)
+            word = owner.fence(owner.ward.stands, found, now, fitness, acts) or "not-now"
         else:
             word = stands(watch, incident, fitness) if watch else differences.stands(found, now, fitness)
         if acts and word == "stands" and watch and stale(watch, now):

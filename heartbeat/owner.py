@@ -20,6 +20,7 @@ from heartbeat.evidence.scene import scene, weighed
 from heartbeat.expectation import Question
 from heartbeat.guest import Channel
 from heartbeat.guests import Guests
+from heartbeat.health.fence import Fence
 from heartbeat.health.ward import Ward
 from heartbeat.hypervisor import QUESTIONS, Hypervisor
 from heartbeat.incident import AGENT_SILENT, HUNG, QEMU_STUCK, Incident
@@ -119,6 +120,7 @@ class Owner:
             self.guests, self.schedule, self.hypervisor.command, self.fitness_of, self._timing, self._ask_again, wall
         )
         self.ward.checks, self.ward.review = self.intentions.checks, self.review
+        self.fence = Fence(self.ward, self.schedule)
         self.ward.diagnoses.breaker.limits = lambda: self.condition.limits
 
     @property
@@ -191,8 +193,8 @@ class Owner:
         self.hypervisor.start()
         turned = self._clock()
         while True:
-            due = min(self.guests.next_at(), self.schedule.next_at(), self.ward.rounds.next_at(), turned + TURN)
-            self._eager = self.schedule.full or self.ward.rounds.waiting
+            due = min(self.guests.next_at(), self.schedule.next_at(), self.fence.next_at(), turned + TURN)
+            self._eager = self.schedule.full or self.fence.waiting
             messages = self._take(max(due - self._clock(), 0.0))
             self._late = max(self._late, self._clock() - max(due, self.progress))
             self._look_at_ourselves()
@@ -205,14 +207,14 @@ class Owner:
                 for uuid in self.guests.wake(now, self.fitness, self.timing):
                     self._plan(uuid, now)
             self._put_questions(now)
-            self.ward.rounds.step(now)
+            self.fence(self.ward.rounds.step, now)
             self.progress = now
             if now >= turned + TURN:
                 turned = now // TURN * TURN  # with the questions, which are put then: one waking, not two
                 self.hypervisor.expire()
                 self._look_at_the_node(now)
                 self.intentions.compare(now, self.link)
-                self.ward.step(now)
+                self.fence(self.ward.step, now)
                 if self.evidence:
                     self.evidence.turn(now)
                 every_turn()
@@ -227,7 +229,7 @@ class Owner:
         """New settings of guests, their times among them; see Intentions. In the loop, or before it runs."""
         self.timing, self.schedule.interval = policy.timing, policy.timing.interval
         self.intentions.govern(policy, nova, self._clock())
-        self.ward.govern(policy.checks, self._clock())
+        self.fence(self.ward.govern, policy.checks, self._clock())
 
     def _look_at_ourselves(self) -> None:
         """If we, or the whole host, did not run for a while, what guests did meanwhile counts against nobody."""
@@ -237,7 +239,7 @@ class Owner:
         if late > TURN + LATE:
             log.warning("this loop was held up for %.1f s; what guests did meanwhile counts against nobody", late)
             self.guests.all(Gap("we were held up ourselves", False), now, self.fitness, self.timing)
-            self.ward.rounds.doubt("we were held up ourselves")
+            self.fence(self.ward.rounds.doubt, "we were held up ourselves")
         elif abs(step) > SET:
             log.warning("the wall clock was set by %+.1f s: no balloon's age counts until its guest has answered", step)
             self.guests.all(ClockSet(), now, self.fitness, self.timing)
@@ -276,9 +278,9 @@ class Owner:
             self.guests.discrepancies.attendance.observe(message.uuid, message.observation)
             self._plan(message.uuid, now)
             if not isinstance(message.observation, Answered):
-                self.ward.observe(message.uuid, message.observation, now)
+                self.fence(self.ward.observe, message.uuid, message.observation, now)
         elif isinstance(message, Replied):
-            self.ward.rounds.replied(message.uuid, message.token, message.reply, now)
+            self.fence.replied(message, now)
         elif isinstance(message, Inventory):
             self._linked("", now)
             known = set(self.guests.watches)
@@ -286,12 +288,12 @@ class Owner:
             self.guests.discrepancies.inventory(message.guests, now)
             for uuid in known | message.guests.keys():
                 self._plan(uuid, now)
-            self.ward.inventory(message.guests, now)
+            self.fence(self.ward.inventory, message.guests, now)
         elif isinstance(message, LinkDown):
             self._linked(message.why, now)
             self._advise(message, now)
         elif isinstance(message, Heard):
-            self.ward.reconsider(self.intentions.heard(message.answer, now), now)
+            self.fence(self.ward.reconsider, self.intentions.heard(message.answer, now), now)
         elif isinstance(message, Unheard):
             self.intentions.unheard(message.why, now)
         elif isinstance(message, Call):

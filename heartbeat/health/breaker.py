@@ -16,12 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class Breaker:
-    """patients: the guests that have checks. limits: as they are set now. why: it has tripped, or ""."""
+    """patients: the guests that have checks. limits: as they are set now. why: it has tripped, or "". broken: why no
+    check is made at all, or ""."""
 
     def __init__(self, patients: Mapping[str, Patient]) -> None:
         self._patients = patients
         self.limits: Callable[[], Limits] = Limits
-        self.why = ""
+        self.why = self.broken = ""
         self._suspected: dict[str, float] = {}  # since when a guest is bad by a check that may have it recovered
         self._watched = 0  # how many have such a check
         self._released = float("-inf")
@@ -29,7 +30,7 @@ class Breaker:
     @property
     def trouble(self) -> str:
         """Why nobody is recovered because of a health check, for people; "" if nothing is against it."""
-        return self.why if self.why and self.limits().hold else ""
+        return self.broken or (self.why if self.why and self.limits().hold else "")
 
     def suspect(self, patient: Patient) -> None:
         """A run of a check has ended, or its checks are others."""
