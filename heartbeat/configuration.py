@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from heartbeat import inherited, ini, plugins, settings
@@ -39,7 +39,6 @@ class ParameterError(Exception):
         self.name, self.text, self.why = name, text, why
 
 
-@dataclass(frozen=True)
 class Configuration:
     """Every option's value, never half of them.
 
@@ -48,13 +47,18 @@ class Configuration:
     backends that other packages bring, as texts. checks: in the order of the file; origins has what of theirs is given.
     """
 
-    path: str
-    values: Mapping[str, settings.Value]
-    origins: Mapping[str, str]
-    notes: tuple[str, ...]
-    api: Mapping[str, str]
-    foreign: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    checks: tuple[Check, ...] = ()
+    def __init__(
+        self,
+        path: str,
+        values: Mapping[str, settings.Value],
+        origins: Mapping[str, str],
+        notes: tuple[str, ...],
+        api: Mapping[str, str],
+        foreign: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+        checks: tuple[Check, ...] = (),
+    ) -> None:
+        self.path, self.values, self.origins, self.notes, self.api = path, values, origins, notes, api
+        self.foreign, self.checks = foreign, checks
 
     def __getitem__(self, key: str) -> settings.Value:
         return self.values[key]

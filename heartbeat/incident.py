@@ -3,7 +3,6 @@ for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Union
 
 QEMU_DIED = "qemu-died"
@@ -49,8 +48,7 @@ UNPROVEN = frozenset({AGENT_SILENT, AGENT_DOWN, QEMU_STUCK, NEVER_ANSWERED, UNEX
 CERTAIN = frozenset({QEMU_DIED, PANICKED, IO_ERROR})
 
 
-@dataclass(frozen=True)
-class Incident:
+class Incident(NamedTuple):
     """An incident that is open. `opened` is UTC in ISO 8601, fixed for ever: a resend carries the same time."""
 
     id: int

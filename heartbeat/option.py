@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Union
+from typing import NamedTuple, Union
 
 from heartbeat import plugins
 
@@ -29,8 +28,7 @@ class BadValue(ValueError):
         self.option, self.text, self.why = option, text, why
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option.
 
     kind: string, integer, seconds (may have a fraction), boolean, choice, list (comma separated), backends (such a

@@ -69,7 +69,7 @@ MIGRATIONS = {
         AND acts AND kind = '{FAILED}' AND status = '{DELIVERED}' GROUP BY incident_id;""",
 }
 
-INCIDENT = ", ".join(f"incident.{column}" for column in Incident.__dataclass_fields__)
+INCIDENT = ", ".join(f"incident.{column}" for column in Incident._fields)
 # Of a delivery that was accepted, or may have been.
 MAY_HAVE_ARRIVED = f"(status = '{DELIVERED}' OR uncertain OR sending)"
 # The same, of one because of which somebody may be power-cycling the guest.

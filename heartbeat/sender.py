@@ -20,7 +20,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 if __name__ == "__main__":  # python3 -I: nothing of ours is on the path
@@ -65,12 +64,12 @@ class Sender:
         return outcome if isinstance(outcome, Later) else None
 
     def deliver(self, report: Report) -> Outcome:
-        outcome = self._ask({"report": asdict(report)}, sends=True)
+        outcome = self._ask({"report": report._asdict()}, sends=True)
         return outcome if isinstance(outcome, (Delivered, Later)) else Later(_OUT_OF_TURN, uncertain=True)
 
     def look(self, it: Sought) -> Word | Later:
         """How far the receiver has come with a report. Only of a backend that can tell."""
-        found = self._ask({"look": asdict(it)}, sends=False)
+        found = self._ask({"look": it._asdict()}, sends=False)
         return found if isinstance(found, (Word, Later)) else Later(_OUT_OF_TURN)
 
     def close(self) -> None:
@@ -249,7 +248,7 @@ def _answer(outcome: Outcome | Word | None) -> bytes:
     elif isinstance(outcome, Word):
         document = {"word": list(outcome)}
     else:
-        document = {"later": asdict(outcome)}
+        document = {"later": outcome._asdict()}
     return json.dumps(document).encode() + b"\n"
 
 

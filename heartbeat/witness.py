@@ -7,7 +7,6 @@ only grow, so whatever moved in between shows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -45,8 +44,7 @@ class Slices(NamedTuple):
     state: str = "S"
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """The counters of one guest at one moment.
 
     at: monotonic seconds. wall: seconds since 1970, the clock that stamped `balloon`.

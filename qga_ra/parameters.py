@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from heartbeat import settings
 from qga_ra.errors import CONFIGURED, Failure
@@ -19,8 +19,7 @@ TABLE: Mapping[str, settings.Option] = {"config": CONFIG, **settings.PARAMETERS}
 TIMEOUT = 60.0  # s, where Pacemaker says nothing, as when an administrator runs the agent by hand
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """What was asked for.
 
     values: the parameters that were set, by name, as texts; one that is set to nothing counts as absent, as it does for

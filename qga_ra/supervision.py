@@ -12,7 +12,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from heartbeat import settings
 from qga_ra import holder
@@ -30,8 +30,7 @@ PATIENCE = 1.0  # s for the end of what was killed and may be left
 PAUSE = 0.05  # s between two looks at something that cannot be waited for
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Where the helper is and what it leaves behind."""
 
     run: str = settings.RUN_DIRECTORY

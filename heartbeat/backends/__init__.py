@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
-from typing import Any, Protocol, Union
+from typing import Any, NamedTuple, Protocol, Union
 
 from heartbeat.incident import RECOVER, UNHEALTHY
 from heartbeat.option import plain
@@ -14,8 +13,7 @@ FAILED, CLEARED = "failed", "cleared"
 _KEYS = uuid.UUID("8c0f8a52-6f0f-4f5c-9d3e-6f2c1f6b7a10")  # any fixed one: see Report.key
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """One report, as it is to arrive.
 
     id: the incident's. generated_time: UTC in ISO 8601; a resend repeats it. hostname: this node, as the receiver
@@ -89,15 +87,13 @@ def _evidence(text: str) -> dict[str, Any]:
     return {plain(name, 32): it if isinstance(it, (bool, int, float)) else plain(str(it), 160) for name, it in words}
 
 
-@dataclass(frozen=True)
-class Delivered:
+class Delivered(NamedTuple):
     """It was accepted. reference: the receiver's name for it, or ""."""
 
     reference: str
 
 
-@dataclass(frozen=True)
-class Later:
+class Later(NamedTuple):
     """It was not accepted, or we do not know.
 
     reason: what happened and what an operator can do, one line, the same text for the same trouble.
@@ -117,8 +113,7 @@ class Later:
 Outcome = Union[Delivered, Later]
 
 
-@dataclass(frozen=True)
-class Sought:
+class Sought(NamedTuple):
     """A report that was accepted, of which its receiver is asked how far it has come. reference: its name for it; "" if
     that was lost with the answer."""
 

@@ -9,7 +9,6 @@ TIME is dropped without a word.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -55,7 +54,7 @@ class Vitrage:
         later = trouble("Vitrage", Answer(status, _message(document), retry_after), utc(), remedy)
         # It says 404 as well when its graph has not answered in time, and may have taken the event: then its alarm must
         # be cleared some day.
-        return replace(later, uncertain=True) if status == 404 else later
+        return later._replace(uncertain=True) if status == 404 else later
 
 
 def event(report: Report) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from heartbeat import __version__, history, testimony
@@ -64,7 +63,7 @@ def _put(
 
 
 def _incident(scene: Scene) -> dict[str, Any]:
-    it = asdict(scene.incident)
+    it = scene.incident._asdict()
     return {**it, "evidence": json.loads(it["evidence"] or "null")}
 
 
@@ -101,7 +100,7 @@ def _sample(sample: Sample | None) -> dict[str, Any] | None:
     if sample is None:
         return None
     threads = {str(number): slices._asdict() for number, slices in sample.cpus.items()}
-    return {**{name: getattr(sample, name) for name in sample.__dataclass_fields__}, "cpus": threads}
+    return {**{name: getattr(sample, name) for name in sample._fields}, "cpus": threads}
 
 
 def _domain(shown: Portrait) -> tuple[str, str]:

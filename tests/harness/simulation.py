@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from heartbeat.budget import Budget
@@ -206,7 +206,7 @@ class Node:
     def _dated(self, it: Sample) -> Sample:
         """The sample with the times that the wall clock really showed."""
         stamp = it.balloon and it.balloon + int(self._set_by(it.balloon - EPOCH))
-        return replace(it, wall=it.wall + self._set_by(it.at), balloon=stamp)
+        return it._replace(wall=it.wall + self._set_by(it.at), balloon=stamp)
 
     def show(self, guests: Guests, link: str, condition: Condition, held: str) -> None:
         self.shown.append((guests.trouble, link, guests.failed()))

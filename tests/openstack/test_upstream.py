@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -24,11 +23,11 @@ HOSTILE = "\x1b[31m'; $(reboot) <% $.x %> \u202e\n" + "x" * 5000
 def report(guest: int = 0, verdict: str = HUNG, **about: object) -> Report:
     made = Report(7, GUESTS[guest], verdict, OPENED, "compute1", False, name="instance-00000001", opened=OPENED,
                   evidence='{"silent":16.2,"kernel":"still"}')
-    return replace(made, **about)
+    return made._replace(**about)
 
 
 def over(it: Report) -> Report:
-    return replace(it, kind=CLEARED, generated_time=CLOSED, closed=CLOSED, why="answers again")
+    return it._replace(kind=CLEARED, generated_time=CLOSED, closed=CLOSED, why="answers again")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def test_the_same_report_is_one_execution_however_often_it_is_sent(mistral, to_m
     for _ in range(3):
         assert to_mistral.deliver(it) == Delivered(it.key)
     mistral.ended(it.key)
-    assert to_mistral.deliver(replace(it, resend=True)) == Delivered(it.key), "also when it has ended"
+    assert to_mistral.deliver(it._replace(resend=True)) == Delivered(it.key), "also when it has ended"
     assert [number for number in mistral.executions() if number == it.key] == [it.key]
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,16 +61,16 @@ def test_it_is_told_what_has_happened_in_its_environment_and_nothing_else_of_our
 
 
 def test_it_is_told_when_and_why_it_is_over_and_whether_this_is_a_repetition():
-    over = variables(replace(REPORT, kind=CLEARED, closed=CLOSED, why="answers again", resend=True))
+    over = variables(REPORT._replace(kind=CLEARED, closed=CLOSED, why="answers again", resend=True))
     assert [over[name] for name in ("QGA_EVENT", "QGA_CLEARED", "QGA_WHY", "QGA_REPEATED")] == [
         "cleared", CLOSED, "answers again", "yes",
     ]  # fmt: skip
     assert over["QGA_OUTCOME"] == "", "not known yet"
-    assert variables(replace(REPORT, kind=CLEARED, closed=CLOSED, outcome="recovered"))["QGA_OUTCOME"] == "recovered"
+    assert variables(REPORT._replace(kind=CLEARED, closed=CLOSED, outcome="recovered"))["QGA_OUTCOME"] == "recovered"
 
 
 def test_what_a_guest_is_called_is_one_printable_line_that_no_shell_has_seen(command, tmp_path):
-    report = replace(REPORT, name=HOSTILE, evidence=json.dumps({"reason": HOSTILE}))
+    report = REPORT._replace(name=HOSTILE, evidence=json.dumps({"reason": HOSTILE}))
     assert command(f'printf %s "$QGA_NAME" > {tmp_path}/seen').deliver(report) == Delivered("")
     seen = (tmp_path / "seen").read_text()
     assert seen.startswith(r"\x1b[31m'; $(reboot) \u202e\n=x")

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -227,7 +226,7 @@ def test_so_many_failures_at_once_that_captures_pile_up_cost_bundles_and_no_repo
 def test_a_guest_that_opens_incident_after_incident_leaves_others_their_evidence(desk):
     def opened(number: int, uuid: str = UUID, action: str = RECORD):
         it = failed(AGENT_SILENT, number)
-        return it._replace(incident=replace(it.incident, uuid=uuid, action=action), case=it.case._replace(now=desk.now))
+        return it._replace(incident=it.incident._replace(uuid=uuid, action=action), case=it.case._replace(now=desk.now))
 
     for number in range(1, 20):
         desk.now += 10.0

@@ -8,7 +8,6 @@ import shlex
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +77,7 @@ def test_an_answer_that_drips_for_ever_is_cut_off_and_the_repetition_acts_once(m
     assert outcome.reason.startswith("no answer within 3 s; check that ")
     assert outcome.reason.endswith(f"or raise {name}.timeout")
     monkeypatch.undo()
-    assert isinstance(make(name).deliver(replace(REPORT, resend=True)), Delivered)
+    assert isinstance(make(name).deliver(REPORT._replace(resend=True)), Delivered)
     assert stored(endpoint, name) == 1
 
 
@@ -87,7 +86,7 @@ def test_an_answer_that_drips_for_ever_is_cut_off_and_the_repetition_acts_once(m
 def test_what_was_stored_without_an_answer_is_acted_on_once_when_it_is_repeated(make, endpoint, name, fault):
     endpoint.fail(fault, on=QUEUES[name])
     assert make(name, timeout=1).deliver(REPORT).uncertain
-    assert isinstance(make(name).deliver(replace(REPORT, resend=True)), Delivered)
+    assert isinstance(make(name).deliver(REPORT._replace(resend=True)), Delivered)
     assert stored(endpoint, name) == 1
 
 

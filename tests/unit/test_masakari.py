@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import threading
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -86,7 +85,7 @@ def test_a_qemu_that_died_has_the_event_of_a_failed_domain(client, endpoint):
     (RECOVER, ("QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED")), (RECORD, ("QGA_RECORD", "UNHEALTHY")),
 ])  # fmt: skip
 def test_an_unhealthy_guest_is_recovered_as_one_that_hangs_and_only_if_that_is_wanted(client, endpoint, action, event):
-    client().deliver(replace(report(UNHEALTHY), action=action))
+    client().deliver(report(UNHEALTHY)._replace(action=action))
     payload = endpoint.attempts[0].notification["payload"]
     assert (payload["event"], payload["vir_domain_event"], payload["instance_uuid"]) == (*event, GUEST)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -23,7 +22,7 @@ REPORT = Report(
     7, GUEST, HUNG, OPENED, "compute1", False, name="instance-00000001", opened=OPENED,
     evidence='{"silent":16.2,"kernel":"still"}',
 )  # fmt: skip
-OVER = replace(REPORT, kind=CLEARED, generated_time=CLOSED, closed=CLOSED, why="answers again")
+OVER = REPORT._replace(kind=CLEARED, generated_time=CLOSED, closed=CLOSED, why="answers again")
 HOSTILE = "\x1b[31m'; $(reboot) \u202e\n" + "x" * 5000
 
 
@@ -87,7 +86,7 @@ def test_an_alarm_is_raised_on_the_guest_and_cleared(make, endpoint):
 
 
 def test_an_alarm_of_what_is_only_recorded_is_a_warning(make, endpoint):
-    make(Vitrage).deliver(replace(REPORT, verdict=AGENT_SILENT, action=RECORD))
+    make(Vitrage).deliver(REPORT._replace(verdict=AGENT_SILENT, action=RECORD))
     assert said(endpoint, "vitrage")[0]["details"]["alerts"][0]["labels"]["severity"] == "warning"
     assert list(endpoint.receiver("vitrage").alarms) == [("QgaAgentSilent", GUEST)]
 
@@ -95,7 +94,7 @@ def test_an_alarm_of_what_is_only_recorded_is_a_warning(make, endpoint):
 def test_what_an_application_says_travels_with_the_alarm_and_nothing_that_a_terminal_obeys(make, endpoint):
     found = {"check": "web", "status": "unhealthy", "text": "no quorum\x1b[2J", "failures": 3, "seconds": 60}
     evidence = json.dumps(found)
-    report = replace(REPORT, verdict=UNHEALTHY, evidence=evidence)
+    report = REPORT._replace(verdict=UNHEALTHY, evidence=evidence)
     for kind in (Vitrage, Webhook):
         make(kind).deliver(report)
     assert list(endpoint.receiver("vitrage").alarms) == [("QgaUnhealthy", GUEST)]
@@ -103,12 +102,12 @@ def test_what_an_application_says_travels_with_the_alarm_and_nothing_that_a_term
     told = "instance-00000001 on compute1, recover; check web: unhealthy: no quorum\\x1b[2J"
     assert alert["annotations"]["description"] == told
     assert said(endpoint, "webhook")[0]["evidence"] == {**found, "text": "no quorum\\x1b[2J"}
-    make(Vitrage).deliver(replace(report, evidence="{"))
+    make(Vitrage).deliver(report._replace(evidence="{"))
     assert "check" not in said(endpoint, "vitrage")[1]["details"]["alerts"][0]["annotations"]["description"]
 
 
 def test_a_time_without_a_fraction_is_written_with_one_since_vitrage_drops_it_otherwise(make, endpoint):
-    make(Vitrage).deliver(replace(REPORT, opened="2026-11-20T14:00:00+09:00"))
+    make(Vitrage).deliver(REPORT._replace(opened="2026-11-20T14:00:00+09:00"))
     assert said(endpoint, "vitrage")[0]["time"] == "2026-11-20T05:00:00.000000"
     assert endpoint.receiver("vitrage").history == [("QgaHung", GUEST, "firing")]
 
@@ -160,7 +159,7 @@ def test_a_later_attempt_has_a_new_stamp_and_the_same_id_and_body(options, endpo
     webhook = Webhook(options, lambda: now[-1])
     webhook.deliver(REPORT)
     now.append(now[0] + timedelta(hours=1))
-    assert webhook.deliver(replace(REPORT, resend=True)) == Delivered("")
+    assert webhook.deliver(REPORT._replace(resend=True)) == Delivered("")
     webhook._http.close()
     first, second = endpoint.received["webhook"]
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
@@ -183,7 +182,7 @@ def test_a_webhook_without_address_or_key_sends_nothing_and_says_what_to_set(mak
 @every
 def test_two_attempts_of_one_report_are_one_request_and_two_reports_are_two(make, endpoint, name):
     backend = make(KINDS[name])
-    for report in (REPORT, replace(REPORT, resend=True), replace(REPORT, verdict=QEMU_DIED)):
+    for report in (REPORT, REPORT._replace(resend=True), REPORT._replace(verdict=QEMU_DIED)):
         assert isinstance(backend.deliver(report), Delivered)
     bodies = [attempt.body for attempt in endpoint.received[name]]
     assert bodies[0] == bodies[1] != bodies[2]
@@ -192,12 +191,12 @@ def test_two_attempts_of_one_report_are_one_request_and_two_reports_are_two(make
 def test_an_execution_that_was_started_is_not_started_again(make, endpoint):
     endpoint.fail(Fault.HANG_AFTER_STORING, on="mistral")
     assert make(Mistral, timeout=0.3).deliver(REPORT).uncertain
-    assert make(Mistral).deliver(replace(REPORT, resend=True)) == Delivered(REPORT.key)
+    assert make(Mistral).deliver(REPORT._replace(resend=True)) == Delivered(REPORT.key)
     assert list(endpoint.receiver("mistral").executions) == [REPORT.key]
 
 
 def test_what_a_guest_is_called_reaches_nobody_raw_and_is_bounded(make, endpoint):
-    report = replace(REPORT, name=HOSTILE, evidence=json.dumps({"reason": HOSTILE, HOSTILE: 1}))
+    report = REPORT._replace(name=HOSTILE, evidence=json.dumps({"reason": HOSTILE, HOSTILE: 1}))
     for kind in KINDS.values():
         assert isinstance(make(kind).deliver(report), Delivered)
     for name in KINDS:
@@ -210,7 +209,7 @@ def test_what_a_guest_is_called_reaches_nobody_raw_and_is_bounded(make, endpoint
 
 @pytest.mark.parametrize("evidence", ["", "null", "[]", '{"a": ', "[" * 5000])
 def test_evidence_that_is_no_record_is_left_out(evidence):
-    assert replace(REPORT, evidence=evidence).document()["evidence"] == {}
+    assert REPORT._replace(evidence=evidence).document()["evidence"] == {}
 
 
 def test_a_workflow_that_does_not_exist_is_named_with_the_remedy(make, endpoint):
@@ -298,7 +297,7 @@ def test_a_name_that_does_not_resolve_is_surely_not_delivered(make, endpoint, na
 def test_recovery_and_record_are_told_apart_by_every_receiver(make, endpoint):
     for action in (RECOVER, RECORD):
         for kind in KINDS.values():
-            make(kind).deliver(replace(REPORT, action=action))
+            make(kind).deliver(REPORT._replace(action=action))
     for name in KINDS:
         first, second = said(endpoint, name)
         assert first != second

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from heartbeat import verdict
@@ -88,7 +86,7 @@ def test_while_we_cannot_judge_or_a_hold_is_on_it_waits(fitness):
 def test_an_incident_that_is_not_open_or_asked_for_nothing_is_left_alone():
     story = hung()
     assert story.tell(Unrecovered(99, WHY)) == []
-    story.watch = story.watch._replace(incident=replace(story.watch.incident, action=RECORD))
+    story.watch = story.watch._replace(incident=story.watch.incident._replace(action=RECORD))
     assert unrecovered(story) == []
 
 

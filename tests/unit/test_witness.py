@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from heartbeat.witness import Cpu, Sample, Says, Slices, hear
@@ -26,7 +24,7 @@ def cpu(window: float, *changes: tuple[float, float, int]) -> Cpu:
 
 
 def with_cpus(one: Sample, cpus: dict[int, Slices]) -> Sample:
-    return replace(one, cpus=cpus)
+    return one._replace(cpus=cpus)
 
 
 @pytest.mark.parametrize(("before", "after"), [(95, 96), (95, 105), (None, 105), (50, 105)])
