@@ -60,6 +60,9 @@ class Configuration:
         self.path, self.values, self.origins, self.notes, self.api = path, values, origins, notes, api
         self.foreign, self.checks = foreign, checks
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Configuration) and vars(self) == vars(other)
+
     def __getitem__(self, key: str) -> settings.Value:
         return self.values[key]
 
