@@ -63,6 +63,8 @@ class Configuration:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Configuration) and vars(self) == vars(other)
 
+    __hash__ = None  # type: ignore[assignment]
+
     def __getitem__(self, key: str) -> settings.Value:
         return self.values[key]
 
