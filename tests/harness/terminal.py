@@ -115,11 +115,11 @@ class Terminal:
     def _read(self) -> None:
         while not self._over:
             self._reading.wait()
-            if not select.select([self.master], [], [], 0.05)[0]:
-                continue
             try:
+                if not select.select([self.master], [], [], 0.05)[0]:
+                    continue
                 part = os.read(self.master, 65536)
-            except OSError:
+            except OSError:  # a test has closed it
                 return
             with self._lock:
                 self.raw += part
