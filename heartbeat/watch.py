@@ -21,7 +21,7 @@ from heartbeat.incident import (
     Incident,
 )
 from heartbeat.patience import Estimate, boot_limit
-from heartbeat.witness import Sample
+from heartbeat.witness import BALLOON_MARGIN, Sample
 
 # States of a guest; beside these each verdict is a state too. People read them in `masakari-qga status`.
 WAITING = "waiting"
@@ -38,6 +38,8 @@ VERDICTS = frozenset(ACTIONS) - BESIDE
 SLOW = 1.0
 # Seconds between two looks at a suspect, and at a guest on which there is a verdict.
 LOOK, LATER_LOOK = 5.0, 15.0
+# Seconds by which a look that waits for a time to be over comes after that: two clocks never agree exactly.
+A_MOMENT = 0.05
 
 
 class Timing(NamedTuple):
@@ -143,13 +145,25 @@ def judged_at(watch: Watch, timing: Timing, stretch: float) -> float:
     return NEVER if watch.silent_from is None else watch.silent_from + timing.silence * stretch
 
 
+def missed_at(watch: Watch) -> float:
+    """When it is certain that its balloon driver has left out a report, if it does; NEVER where nothing follows from
+    that."""
+    last, period = watch.last, watch.guest.balloon_period
+    if last is None or watch.steady is None or not (last.balloon and period) or watch.state in VERDICTS:
+        return NEVER
+    return max(last.at + last.balloon - last.wall, watch.steady) + period + BALLOON_MARGIN + A_MOMENT
+
+
 def look_at(watch: Watch, timing: Timing, stretch: float) -> float:
-    """When a silent guest is looked at next: regularly, and once just when its time of silence is over."""
+    """When a silent guest is looked at next: regularly, once just when its time of silence is over, and if that said
+    too little, once more when its balloon has missed a report."""
     if watch.silent_from is None or watch.last is None or watch.looking:
         return NEVER
-    decision = judged_at(watch, timing, stretch)
     usual = watch.last.at + (LATER_LOOK if watch.state in VERDICTS else LOOK)
-    return min(usual, decision) if watch.last.at < decision else usual
+    for moment in (judged_at(watch, timing, stretch), missed_at(watch)):
+        if watch.last.at < moment:
+            return min(usual, moment)
+    return usual
 
 
 def down_at(watch: Watch, timing: Timing) -> float:

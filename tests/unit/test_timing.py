@@ -144,6 +144,14 @@ def test_at_high_sensitivity_a_halted_guest_is_found_within_12_seconds(phase, af
     assert until_verdict(Machine(phase=phase, dead=SPINNING), timing, after) <= 3 + 12 + 1
 
 
+@pytest.mark.parametrize("phase", [0.5, 2.0, 4.0, 6.0, 8.0, 9.5])
+@pytest.mark.parametrize("after", [0.1, 0.7, 1.5, 2.3, 2.9])
+def test_a_dead_cpu_that_is_kicked_now_and_then_is_judged_as_soon_as_its_balloon_has_missed_a_report(phase, after):
+    preset = PRESETS["high"]
+    timing = Timing(*(preset[f"watch.{name}"] for name in ("interval", "timeout", "silence", "agent_down")))
+    assert until_verdict(Machine(phase=phase, dead=KICKED), timing, after) <= 12.2
+
+
 def test_a_dwell_is_kept_to_the_second():
     node = Node(Machine(), timing=TIMING._replace(agent_down=30))
     node.inventory()
