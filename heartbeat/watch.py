@@ -21,7 +21,7 @@ from heartbeat.incident import (
     Incident,
 )
 from heartbeat.patience import Estimate, boot_limit
-from heartbeat.witness import BALLOON_MARGIN, Sample
+from heartbeat.witness import ANSWER_MARGIN, BALLOON_MARGIN, Sample
 
 # States of a guest; beside these each verdict is a state too. People read them in `masakari-qga status`.
 WAITING = "waiting"
@@ -151,7 +151,8 @@ def missed_at(watch: Watch) -> float:
     last, period = watch.last, watch.guest.balloon_period
     if last is None or watch.steady is None or not (last.balloon and period) or watch.state in VERDICTS:
         return NEVER
-    return max(last.at + last.balloon - last.wall, watch.steady) + period + BALLOON_MARGIN + A_MOMENT
+    stamped = last.at + last.balloon - last.wall
+    return max(stamped + BALLOON_MARGIN, watch.steady + ANSWER_MARGIN) + period + A_MOMENT
 
 
 def look_at(watch: Watch, timing: Timing, stretch: float) -> float:

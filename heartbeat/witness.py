@@ -93,6 +93,8 @@ class Testimony(NamedTuple):
 
 # The stamp has whole seconds and comes a little later than its period: the guest must be scheduled to send it.
 BALLOON_MARGIN = 2.0
+# The same, where what it is counted from is known to the moment, and not to the second as a stamp.
+ANSWER_MARGIN = 1.5
 # Below these a vCPU has done nothing but be woken: idle guests got 15 to 23 slices and 1.1 to 1.6 ms a second.
 FAINT_SLICES, FAINT_SHARE = 0.5, 0.001
 
@@ -133,8 +135,12 @@ def _kernel(first: Sample, last: Sample, period: int, unanswered: float | None, 
         return Says.ABSENT
     # The stamp's age says more than our window, which begins with the silence. But it is of the wall clock, so it
     # counts only where that was not set since `steady`, and no more of it than the time since then.
-    aged = 0.0 if steady is None else min(last.wall - last.balloon, last.at - steady)
-    return Says.STILL if max(last.at - first.at, aged) >= period + BALLOON_MARGIN else Says.UNSURE
+    missed = (
+        steady is not None
+        and last.wall - last.balloon >= period + BALLOON_MARGIN
+        and last.at - steady >= period + ANSWER_MARGIN
+    )
+    return Says.STILL if missed or last.at - first.at >= period + BALLOON_MARGIN else Says.UNSURE
 
 
 def _counter(first: Sample, last: Sample, before: int, after: int) -> Says:

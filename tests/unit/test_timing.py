@@ -149,7 +149,7 @@ def test_at_high_sensitivity_a_halted_guest_is_found_within_12_seconds(phase, af
 def test_a_dead_cpu_that_is_kicked_now_and_then_is_judged_as_soon_as_its_balloon_has_missed_a_report(phase, after):
     preset = PRESETS["high"]
     timing = Timing(*(preset[f"watch.{name}"] for name in ("interval", "timeout", "silence", "agent_down")))
-    assert until_verdict(Machine(phase=phase, dead=KICKED), timing, after) <= 12.2
+    assert until_verdict(Machine(phase=phase, dead=KICKED), timing, after) < 12
 
 
 def test_a_dwell_is_kept_to_the_second():
