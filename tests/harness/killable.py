@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from heartbeat import configuration, daemon
+from heartbeat.evidence.portrait import Portrait, Wanted
 from heartbeat.guest import Channel, Guest
-from heartbeat.message import About, Inventory, Message
+from heartbeat.health.replies import Reply
+from heartbeat.message import About, Inventory, Message, Replied
 from heartbeat.observation import Answered, Observation, Sampled, Seen, Stopped
 from heartbeat.probe import Answer
 from heartbeat.witness import Sample
@@ -44,6 +46,15 @@ class Paper:
 
     def look(self, uuid: str) -> None:
         self._post(About(uuid, Sampled(Sample(time.monotonic(), time.time(), False, 0, 0, 0, {}, "S"))))
+
+    def command(self, uuid: str, token: int, execute: str, arguments: object, timeout: int) -> None:
+        self._post(Replied(uuid, token, Reply(Answer.UNCLEAR)))
+
+    def portray(self, uuid: str, wanted: Wanted) -> Wanted:
+        return wanted
+
+    def portrait(self, sitting: Wanted, seconds: float) -> Portrait:
+        return Portrait().lacking(sitting.no_picture or "it is a guest on paper")
 
     def expire(self) -> None:
         pass
