@@ -71,7 +71,7 @@ def nothing_of_its_callers(helper: int) -> None:
     assert process(helper, "Umask") == "0077"
     assert int(process(helper, "SigBlk"), 16) == 0
     assert (home / "environ").read_bytes().split(b"\0")[:-1] \
-        == [b"PATH=/usr/sbin:/usr/bin:/sbin:/bin", b"LC_ALL=C.UTF-8", b"HOME=/root"]
+        == [b"PATH=/usr/sbin:/usr/bin:/sbin:/bin", b"LC_ALL=C.UTF-8", b"HOME=/root", b"MALLOC_ARENA_MAX=1"]
 
 
 def files_are_for_nobody_else() -> None:
