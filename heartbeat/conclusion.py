@@ -47,6 +47,11 @@ def action_of(watch: Watch, wanted: str, fitness: Fitness, timing: Timing) -> st
         return wanted
     if not watch.armed:
         return RECORD  # it has never answered: we do not know that it was well
+    return recovery(fitness, timing)
+
+
+def recovery(fitness: Fitness, timing: Timing) -> str:
+    """What a recovery that nothing else speaks against comes to, by mode and budget."""
     if timing.observe:
         return OBSERVED
     return SUSPENDED if fitness.spent else RECOVER

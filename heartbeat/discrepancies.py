@@ -13,14 +13,13 @@ from typing import Callable, NamedTuple
 
 from heartbeat import expectation
 from heartbeat.attendance import Attendance
+from heartbeat.conclusion import recovery
 from heartbeat.expectation import TOLD, Answer, Expectation, Finding, Presence, Question, Server
 from heartbeat.incident import (
     IGNORE,
     MISSING,
-    OBSERVED,
     RECORD,
     RECOVER,
-    SUSPENDED,
     UNEXPECTED,
     Change,
     Close,
@@ -192,10 +191,8 @@ class Discrepancies:
                 action = RECORD
             elif not fitness.able:
                 return None  # later
-            elif timing.observe:
-                action = OBSERVED
-            elif fitness.spent:
-                action = SUSPENDED
+            else:
+                action = recovery(fitness, timing)
         server = self.known.servers[it.uuid]
         evidence = {
             "nova": it.kind, "seconds": round(now - it.since), "certain": it.certain, "vm_state": server.vm_state,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from heartbeat import holds
-from heartbeat.conclusion import Step, opened
+from heartbeat.conclusion import Step, opened, recovery
 from heartbeat.guest import PRESERVE, Channel
 from heartbeat.holds import DUMP, GRACE, PAUSE, TASK
 from heartbeat.incident import (
     CERTAIN,
     IGNORE,
     IO_ERROR,
-    OBSERVED,
     PANICKED,
     QEMU_DIED,
     RECORD,
     RECOVER,
-    SUSPENDED,
     Close,
     Forget,
     Open,
@@ -207,8 +205,7 @@ def unrecovered(watch: Watch, it: Unrecovered, now: float, fitness: Fitness, tim
     old = watch.incident
     if old is None or old.action != RECOVER or stands(watch, it.incident, fitness) != "stands":
         return watch, []
-    action = OBSERVED if timing.observe else SUSPENDED if fitness.spent else RECOVER
-    anew = Open(old.uuid, old.name, old.incarnation, old.verdict, action, old.evidence)
+    anew = Open(old.uuid, old.name, old.incarnation, old.verdict, recovery(fitness, timing), old.evidence)
     return watch._replace(incident=None), [Close(old.id, it.why), anew]
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Callable
 
+from heartbeat.conclusion import recovery
 from heartbeat.health import account, condition
 from heartbeat.health.breaker import Breaker
 from heartbeat.health.definition import Check
@@ -197,7 +198,7 @@ class Diagnoses:
             return action
         if self.hindrance(uuid) or self.breaker.waits(uuid, self.recovering(uuid), now):
             return None
-        return OBSERVED if self.timing(uuid).observe else SUSPENDED if self.fitness(uuid).spent else RECOVER
+        return recovery(self.fitness(uuid), self.timing(uuid))
 
     def _wanted(self, uuid: str, failing: list[Check]) -> str:
         """What checks, settings and terms let the failure cause, if nothing keeps us from it."""
