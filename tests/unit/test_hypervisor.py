@@ -7,10 +7,11 @@ import libvirt
 import pytest
 
 from heartbeat.guest import Channel
-from heartbeat.hypervisor import events
+from heartbeat.hypervisor import Hypervisor, events
 from heartbeat.hypervisor.link import Link
 from heartbeat.observation import Gap, Seen, Stopped
 from heartbeat.procfs import Process
+from tests.harness.killable import Paper
 from tests.harness.observations import UUID
 
 XML = f"""<domain><name>vm</name><uuid>{UUID}</uuid><vcpu>1</vcpu><devices><channel type='unix'>
@@ -167,3 +168,8 @@ def test_only_an_end_that_nobody_asked_for_is_a_death(link, reason):
 ])  # fmt: skip
 def test_only_a_running_domain_runs(state, runs):
     assert (events.paused(*state) is None) is runs
+
+
+def test_who_stands_in_for_it_while_the_helper_is_killed_has_all_that_the_helper_may_call():
+    wanted = {name for name in vars(Hypervisor) if not name.startswith("_")}
+    assert wanted <= set(dir(Paper))
